@@ -1,0 +1,3 @@
+"""Kamerton, a voice-agent engine: it listens, decides and speaks."""
+
+__version__ = "0.1.0"

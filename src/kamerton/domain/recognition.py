@@ -1,0 +1,120 @@
+"""Speech to text: what the orchestrator asks of a recogniser and what a recogniser tells it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from kamerton.domain.audio import AudioFormat, AudioFrame
+
+
+@dataclass(frozen=True, slots=True)
+class RecognitionHint:
+    """What the state of the dialogue lets the recogniser expect of the next turn."""
+
+    language: str = "ru"
+    phrases: tuple[str, ...] = ()
+    """Typical answers, in the spelling that is wanted back («сто пятьдесят»)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """A hypothesis for the turn so far. `stable` marks one that covers everything up to a pause."""
+
+    turn: int
+    text: str
+    stable: bool = False
+    alternatives: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """The transcript of an ended turn, best reading first in `text`; other readings in `alternatives`.
+
+    `text` is empty when the engine heard no words in it.
+    """
+
+    turn: int
+    text: str
+    alternatives: tuple[str, ...] = ()
+    confidence: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class SttFailed:
+    """The engine could not transcribe a turn. `retryable` says whether a next turn may succeed."""
+
+    turn: int
+    reason: str
+    retryable: bool = True
+
+
+SttEvent = Partial | Final | SttFailed
+
+
+@dataclass(frozen=True, slots=True)
+class SttCapabilities:
+    """What a recogniser can do, checked once at wiring."""
+
+    languages: tuple[str, ...]
+    partials_while_speaking: bool
+    """True when hypotheses arrive during speech, not only at pauses."""
+
+
+class SttStream(Protocol):
+    """One call's recogniser. Its methods never block and never raise for overload: audio is dropped oldest first.
+
+    A turn goes `begin_turn`, then `push`, `pause` and `resume` in any number, then `end_of_turn` or
+    `abandon_turn`. Exactly one `Final` or `SttFailed` follows each `end_of_turn`; none follows `abandon_turn`.
+    Events of earlier turns may still arrive and carry their own turn number.
+    """
+
+    def begin_turn(self, turn: int, hint: RecognitionHint) -> None:
+        """Start a turn; `turn` grows by one or more each time."""
+
+    def push(self, frame: AudioFrame) -> None:
+        """Add 20 ms of the caller's audio to the turn."""
+
+    def pause(self) -> None:
+        """The caller paused: a good moment for a stable partial, decoded ahead in case the turn ends here."""
+
+    def resume(self) -> None:
+        """The caller goes on: what was decoded ahead no longer covers the turn."""
+
+    def end_of_turn(self) -> None:
+        """The turn is over: deliver its `Final` (at once when `pause` already decoded everything)."""
+
+    def abandon_turn(self) -> None:
+        """It was no turn after all (noise): forget it."""
+
+    def __aiter__(self) -> AsyncIterator[SttEvent]:
+        """Iterate events until the stream closes. One consumer."""
+        ...
+
+    @property
+    def dropped_ms(self) -> float:
+        """Audio dropped so far because the engine could not keep up."""
+        ...
+
+
+class SpeechToText(Protocol):
+    """A recogniser shared by all calls."""
+
+    @property
+    def name(self) -> str:
+        """Name for logs and metrics."""
+        ...
+
+    @property
+    def capabilities(self) -> SttCapabilities:
+        """What it can do."""
+        ...
+
+    def open(self, audio_format: AudioFormat) -> AbstractAsyncContextManager[SttStream]:
+        """Open one call's stream; leaving the context frees everything it holds, also when cancelled."""
+        ...
+
+    async def aclose(self) -> None:
+        """Free models, workers and connections."""

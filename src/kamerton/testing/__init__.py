@@ -1,0 +1,1 @@
+"""Tools for testing calls, shipped with the product: virtual time, engines that behave, conformance suites."""

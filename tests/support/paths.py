@@ -1,0 +1,6 @@
+"""Where the tests find their material."""
+
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[2]
+SHARED_AUDIO = REPO.parent / "shared" / "audio"
