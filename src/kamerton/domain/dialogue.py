@@ -106,7 +106,7 @@ class IntentResult:
     reason: str = ""
     text: str = ""
     """The reading of the utterance (transcript or one of its alternatives) that was judged."""
-    entities: Entities = Entities()
+    entities: Entities = field(default_factory=Entities)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""From frames to "somebody started, paused, went on": VAD batched over calls, a pure segmenter, graded endpointing."""

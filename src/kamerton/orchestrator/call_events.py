@@ -1,0 +1,87 @@
+"""What one call can learn, and the bounded queue on which it learns it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import anyio
+
+from kamerton.domain.recognition import SttEvent
+from kamerton.listening.segmenter import SegmentEvent
+from kamerton.orchestrator.exchange import Exchange
+from kamerton.orchestrator.turn_events import StopPressed
+from kamerton.orchestrator.utterance import Settled
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyStarted:
+    """The first audio of an answer is queued."""
+
+    exchange: Exchange
+    interruptible: bool
+    closing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFailed:
+    """An answer could not be given; nothing of it, or only a part, was queued."""
+
+    exchange: Exchange
+    reason: str
+    closing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPressed:
+    """A key of the phone."""
+
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class FarEndGone:
+    """The caller hung up or the connection broke."""
+
+    reason: str
+
+
+CallEvent = SegmentEvent | SttEvent | Settled | ReplyStarted | ReplyFailed | KeyPressed | StopPressed | FarEndGone
+
+
+class EventQueue:
+    """The one bounded queue of a call. Overflow means that the turn loop is stuck: it ends the call."""
+
+    def __init__(self, capacity: int, overflowed: Callable[[], None]) -> None:
+        self._send, self._receive = anyio.create_memory_object_stream[CallEvent](capacity)
+        self._overflowed = overflowed
+
+    def post(self, event: CallEvent) -> None:
+        """Add an event; never blocks, never raises."""
+        try:
+            self._send.send_nowait(event)
+        except anyio.WouldBlock:
+            self._overflowed()
+        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+            pass  # the call is over: whoever reports late is not heard
+
+    async def next_before(self, deadline_s: float) -> CallEvent | None:
+        """The next event, or None when the deadline (loop clock) passes first. Safe to cancel."""
+        try:
+            return self._receive.receive_nowait()
+        except anyio.WouldBlock:
+            with anyio.move_on_after(max(0.0, deadline_s - anyio.current_time())):
+                return await self._receive.receive()
+        return None
+
+    def take_nowait(self) -> CallEvent | None:
+        """The next event that is already there."""
+        try:
+            return self._receive.receive_nowait()
+        except (anyio.WouldBlock, anyio.EndOfStream, anyio.ClosedResourceError):
+            return None
+
+    def close(self) -> None:
+        """Take no more events."""
+        self._send.close()
+        self._receive.close()

@@ -1,0 +1,122 @@
+"""The caller's side of an exchange: the turn that is being heard, its words, its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from kamerton.domain.dialogue import Completeness, EntityKind
+from kamerton.domain.notices import MindState, MindStateChanged, Notice, TranscriptUpdated
+from kamerton.domain.recognition import Final, Partial, SttFailed
+from kamerton.orchestrator import turn_events as ev
+from kamerton.orchestrator.conversation import Conversation
+from kamerton.orchestrator.exchange import Exchange
+from kamerton.orchestrator.services import CallServices
+
+_GRADES = (Completeness.OPEN, Completeness.COMPLETE, Completeness.PLAUSIBLE)
+"""Several readings of one sound: caution first, then confidence."""
+
+
+class Hearing:
+    """Follows the caller's turns of one call. Plain calls from the turn loop only.
+
+    `ahead` is called with the readings of a stable partial, so that the answer may be prepared on the pause.
+    """
+
+    def __init__(
+        self,
+        services: CallServices,
+        conversation: Conversation,
+        publish: Callable[[Notice], None],
+        ahead: Callable[[tuple[str, ...]], None],
+    ) -> None:
+        self._services = services
+        self._conversation = conversation
+        self._publish = publish
+        self._ahead = ahead
+        self._keys = ""
+        self.exchange: Exchange | None = None
+        """The exchange whose turn is being heard, or was heard last."""
+
+    def open(self, turn: int, onset_s: float, continues: bool) -> None:
+        """A turn begins. When it continues the one before, the words of that one are kept."""
+        if continues and self.exchange is not None and self.exchange.readings:
+            self._conversation.carry(self.exchange.readings)
+        self._keys = ""
+        self.exchange = Exchange(turn, "scenario", self._conversation.session.current_state_id)
+        self.exchange.timeline.mark("t1", onset_s)
+
+    def ended(self, because: str, ended_s: float) -> None:
+        """The turn is over; its transcript will follow."""
+        if self.exchange is not None:
+            self.exchange.ended_because = because
+            self.exchange.timeline.mark("t_eos", ended_s)
+        self._publish(MindStateChanged(MindState.ANALYZING_SPEECH, because))
+
+    def abandon(self) -> None:
+        """It was no turn."""
+        self.exchange = None
+
+    def partial(self, event: Partial, contested: bool) -> ev.WordsHeard:
+        """Words of the open turn: how finished they sound, and whether they are more than «угу»."""
+        readings = self._conversation.readings(event.text, event.alternatives)
+        completeness = self._grade(readings)
+        backchannel = not readings or (contested and self._is_backchannel(readings[0], completeness))
+        if readings and not backchannel:
+            self._publish(TranscriptUpdated("user", readings[0], final=False, turn=event.turn))
+            if event.stable:
+                self._ahead(readings)
+        return ev.WordsHeard(event.turn, completeness, backchannel)
+
+    def final(self, event: Final | SttFailed, current: bool, now_s: float) -> ev.FinalHeard | None:
+        """The transcript of an ended turn; one of an earlier turn that the caller continued is kept for later."""
+        if isinstance(event, SttFailed):
+            return ev.FinalHeard(event.turn, words=False, failed=True) if current else None
+        readings = self._conversation.readings(event.text, event.alternatives)
+        if not current or self.exchange is None:
+            if self.exchange is not None and event.turn == self.exchange.index - 1 and readings:
+                self._conversation.carry(readings)
+            return None
+        self.exchange.readings = readings
+        self.exchange.timeline.mark("t2", now_s)
+        if readings:
+            self._publish(TranscriptUpdated("user", readings[0], final=True, turn=event.turn))
+        return ev.FinalHeard(event.turn, words=bool(readings))
+
+    @property
+    def typing(self) -> bool:
+        """True while a number is being typed on the keys."""
+        return bool(self._keys)
+
+    def key(self, digit: str, now_s: float, turn: int) -> bool:
+        """Take a key; returns True when it ends the number («#»)."""
+        if not self._keys:
+            self.exchange = Exchange(turn, "scenario", self._conversation.session.current_state_id)
+            self.exchange.timeline.mark("t1", now_s)
+            self.exchange.ended_because = "dtmf"
+        if digit == "#":
+            return True
+        self._keys += digit
+        return False
+
+    def keys_finished(self, turn: int, now_s: float) -> ev.FinalHeard:
+        """The typed number stands as the turn's words."""
+        typed, self._keys = self._keys, ""
+        if self.exchange is not None:
+            self.exchange.readings = (typed,) if typed else ()
+            self.exchange.timeline.mark("t_eos", now_s)
+            self.exchange.timeline.mark("t2", now_s)
+        self._publish(TranscriptUpdated("user", typed, final=True, turn=turn))
+        return ev.FinalHeard(turn, words=bool(typed))
+
+    def _grade(self, readings: Sequence[str]) -> Completeness:
+        expectation = self._conversation.expectation
+        grades = [self._services.completeness(reading, expectation) for reading in readings]
+        if not grades:
+            return Completeness.UNKNOWN
+        if expectation.entity is None:
+            return grades[0]
+        return next((grade for grade in _GRADES if grade in grades), grades[0])
+
+    def _is_backchannel(self, text: str, completeness: Completeness) -> bool:
+        answers = self._conversation.expectation.entity is EntityKind.YES_NO and completeness is Completeness.COMPLETE
+        return not answers and self._services.is_backchannel(text, self._services.language)

@@ -1,0 +1,214 @@
+"""The only writer of a call's audio: one frame every 20 ms from connect to hang-up, silence when there is nothing.
+
+It plays utterances in order; each ends in exactly one outcome. A frame of a cut utterance can never be written
+afterwards: every utterance carries the generation it was queued in, and a cut begins a new one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+
+from kamerton.domain.audio import Clip
+from kamerton.domain.media import CallMedia
+from kamerton.domain.notices import Outcome
+from kamerton.orchestrator.utterance import Settled, Source, Utterance
+
+_RAMP_PER_FRAME = 0.4
+"""Gain change per 20 ms: a duck is complete within two frames, without a click."""
+
+
+class Playout:
+    """Plays one call. All methods are plain calls on the loop; `settled` is called once per utterance."""
+
+    def __init__(self, media: CallMedia, clock: Callable[[], float], settled: Callable[[Settled], None]) -> None:
+        self._media = media
+        self._format = media.info.format
+        self._clock = clock
+        self._settled = settled
+        self._silence = self._format.silence()
+        self._queue: deque[tuple[int, Utterance]] = deque()
+        self._unheard: deque[tuple[int, Utterance]] = deque()
+        self._generation = 0
+        self._next_id = 0
+        self._sent_samples = 0
+        self._gain = 1.0
+        self._target = 1.0
+        self._held = False
+        self.started: Callable[[Utterance], None] | None = None
+        self.silenced_s: float | None = None
+        """Instant of the first silent frame after the last hold or cut."""
+
+    @property
+    def busy(self) -> bool:
+        """True while something is queued, playing or not yet heard."""
+        return bool(self._queue or self._unheard)
+
+    def utter(self, source: Source, *clips: Clip, complete: bool = True) -> Utterance:
+        """Queue an utterance; with `complete=False` it may grow until `Utterance.complete` is set."""
+        self._next_id += 1
+        utterance = Utterance(self._next_id, source, self._format)
+        for clip in clips:
+            utterance.add(clip)
+        utterance.complete = complete
+        self._queue.append((self._generation, utterance))
+        return utterance
+
+    def duck(self, gain: float) -> None:
+        """Play softer, from the next frame on."""
+        self._target = gain
+
+    def unduck(self) -> None:
+        """Play at full level again."""
+        self._target = 1.0
+
+    def hold(self) -> None:
+        """Fall silent after one faded frame, keeping the place; what the far end has not heard is recalled."""
+        if self._held:
+            return
+        self._held = True
+        self.silenced_s = None
+        if self._queue and self._media.capabilities.can_clear:
+            utterance = self._queue[0][1]
+            utterance.taken_samples = self._heard(utterance)
+            self._media.clear()
+
+    def resume(self) -> None:
+        """Go on from the clause boundary before the place where the bot was silenced."""
+        if self._queue:
+            utterance = self._queue[0][1]
+            utterance.rewind(self._heard(utterance))
+        self._held = False
+        self._gain = self._target = 1.0
+
+    def cut(self) -> None:
+        """Drop everything: new generation, read the position, clear the far end, settle what was heard."""
+        self._generation += 1
+        dropped = [utterance for _, utterance in (*self._unheard, *self._queue)]
+        heard = [self._heard(utterance) for utterance in dropped]
+        self._queue.clear()
+        self._unheard.clear()
+        self._held = False
+        self._gain = self._target = 1.0
+        self.silenced_s = None
+        if dropped:
+            self._media.clear()
+        for utterance, samples in zip(dropped, heard, strict=True):
+            self._settle(utterance, "cut" if utterance.first_sent_s is not None else "skipped", samples)
+
+    def cut_filler(self) -> None:
+        """Fade a playing filler out within one frame and drop queued ones, because the real answer has audio."""
+        fillers = [utterance for _, utterance in self._queue if utterance.source == "filler"]
+        self._queue = deque(item for item in self._queue if item[1].source != "filler")
+        for utterance in fillers:
+            if utterance.first_sent_s is not None:
+                frame = utterance.take_frame()
+                if frame is not None:
+                    self._send(_ramp(frame, self._gain, 0.0))
+            self._settle(utterance, "cut" if utterance.first_sent_s is not None else "skipped", self._heard(utterance))
+
+    def drop(self, utterance: Utterance) -> None:
+        """An utterance whose audio failed: settle it as failed with what was heard, and go on with the next."""
+        if any(item[1] is utterance for item in self._queue):
+            self._queue = deque(item for item in self._queue if item[1] is not utterance)
+            self._settle(utterance, "failed", self._heard(utterance))
+
+    def tick(self, frames: int) -> None:
+        """Write the frames that are due."""
+        for _ in range(frames):
+            self._write_frame()
+        if self._unheard:
+            self._settle_heard()
+
+    def _write_frame(self) -> None:
+        while self._queue:
+            generation, utterance = self._queue[0]
+            if generation != self._generation:
+                self._queue.popleft()
+                continue
+            if self._held:
+                break
+            frame = utterance.take_frame()
+            if frame is not None:
+                self._play(utterance, frame)
+                return
+            if not utterance.exhausted:
+                break
+            self._queue.popleft()
+            self._unheard.append((self._sent_samples, utterance))
+        if self._held and self._gain > 0:
+            self._fade_to_hold()
+            return
+        if self.silenced_s is None:
+            self.silenced_s = self._clock()
+        self._send(self._silence)
+
+    def _play(self, utterance: Utterance, frame: bytes) -> None:
+        if utterance.first_sent_s is None:
+            utterance.first_sent_s = self._clock()
+            if self.started is not None:
+                self.started(utterance)
+        if self._gain != 1.0 or self._target != 1.0:
+            before = self._gain
+            change = max(-_RAMP_PER_FRAME, min(_RAMP_PER_FRAME, self._target - before))
+            self._gain = before + change
+            frame = _ramp(frame, before, self._gain)
+        self._send(frame)
+
+    def _fade_to_hold(self) -> None:
+        """The frame in which a held utterance fades out, without moving its place."""
+        frame: bytes | None = None
+        if self._queue:
+            utterance = self._queue[0][1]
+            place = utterance.taken_samples
+            frame = utterance.take_frame() if utterance.first_sent_s is not None else None
+            utterance.taken_samples = place
+        self._send(_ramp(frame, self._gain, 0.0) if frame is not None else self._silence)
+        self._gain = 0.0
+
+    def _send(self, pcm: bytes) -> None:
+        self._media.send(pcm)
+        self._sent_samples += self._format.frame_samples
+
+    def _heard(self, utterance: Utterance) -> int:
+        """Samples of an utterance that the caller has heard by now."""
+        if utterance.first_sent_s is None:
+            return 0
+        queued = self._media.position().far_queued_samples
+        after = 0
+        for end, other in self._unheard:
+            if other is utterance:
+                after = self._sent_samples - end
+        silent = self._held and self._gain == 0.0
+        return utterance.taken_samples if silent else max(0, utterance.taken_samples - max(0, queued - after))
+
+    def _settle_heard(self) -> None:
+        heard = self._sent_samples - self._media.position().far_queued_samples
+        while self._unheard and self._unheard[0][0] <= heard:
+            _, utterance = self._unheard.popleft()
+            self._settle(utterance, "played", utterance.samples)
+
+    def _settle(self, utterance: Utterance, outcome: Outcome, heard_samples: int) -> None:
+        heard_text = utterance.text if outcome == "played" else utterance.heard_text(heard_samples)
+        last = not self.busy
+        self._settled(
+            Settled(
+                utterance.id,
+                utterance.source,
+                outcome,
+                utterance.text,
+                heard_text,
+                utterance.first_sent_s,
+                self._clock(),
+                last,
+            )
+        )
+
+
+def _ramp(frame: bytes, start: float, end: float) -> bytes:
+    """Apply a gain that moves from `start` to `end` over the frame."""
+    samples = np.frombuffer(frame, dtype=np.int16)
+    gains = np.linspace(start, end, samples.size, dtype=np.float32)
+    return (samples * gains).astype(np.int16).tobytes()

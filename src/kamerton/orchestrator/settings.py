@@ -1,0 +1,57 @@
+"""How calls are conducted: patience, deadlines, barge-in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class BargeInSettings:
+    """Duck, decide, resume or yield (DESIGN section 6.4). Times count from the onset of the caller's speech."""
+
+    duck_gain: float = 0.2
+    """Loudness of the bot while speech is suspected (about -14 dB)."""
+    hold_ms: float = 230.0
+    """Speech this long silences the bot; it may still resume."""
+    yield_ms: float = 560.0
+    """Speech this long takes the floor even before its words are known; «угу» takes about 360 ms."""
+    decide_ms: float = 1200.0
+    """After a short sound: how long to wait for its words before going on."""
+    real_speech_ms: float = 480.0
+    """A sound without known words counts as real speech from this length on."""
+
+
+@dataclass(frozen=True, slots=True)
+class PatienceSettings:
+    """Waiting and giving up."""
+
+    filler_after_ms: float = 300.0
+    """Thinking longer than this is covered by a filler."""
+    filler_gap_ms: float = 1800.0
+    """Pause between neutral fillers."""
+    think_deadline_s: float = 12.0
+    """After this an honest sentence is said instead of an answer."""
+    final_deadline_s: float = 9.0
+    """Longest wait for a final transcript; beyond it the caller is asked to repeat."""
+    silence_prompt_s: float = 10.0
+    """Silence after which the caller is asked whether they are still there."""
+    silence_goodbye_s: float = 10.0
+    """Further silence after which the call ends with a good-bye."""
+    call_limit_s: float = 900.0
+    """Longest call."""
+    dtmf_gap_s: float = 1.5
+    """Pause after the last key that ends a number typed on the phone's keys."""
+    premature_ms: float = 900.0
+    """Speech this soon after the end of a turn continues that turn, if nothing of the answer was heard."""
+    noise_ms: float = 420.0
+    """A sound shorter than this in which no words were found is ignored."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallSettings:
+    """Everything the orchestrator can be told."""
+
+    barge_in: BargeInSettings = field(default_factory=BargeInSettings)
+    patience: PatienceSettings = field(default_factory=PatienceSettings)
+    events: int = 512
+    """Capacity of a call's event queue; more events than this at once end the call (a fault, not a load)."""

@@ -1,0 +1,126 @@
+"""One thing the bot says, as playout knows it: audio in order, and which text each stretch of it speaks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from kamerton.domain.audio import SAMPLE_BYTES, AudioFormat, Clip, Segment
+from kamerton.domain.notices import Outcome
+
+Source = Literal["greeting", "reply", "filler", "prompt"]
+
+
+@dataclass(slots=True, eq=False)
+class Utterance:
+    """Audio that may still grow until it is complete. Samples count from its own start."""
+
+    id: int
+    source: Source
+    format: AudioFormat
+    complete: bool = False
+    segments: list[Segment] = field(default_factory=list)
+    taken_samples: int = 0
+    """How far playout has read."""
+    first_sent_s: float | None = None
+    _pieces: list[bytes] = field(default_factory=list)
+    _starts: list[int] = field(default_factory=list)
+    _samples: int = 0
+
+    @property
+    def samples(self) -> int:
+        """Audio added so far."""
+        return self._samples
+
+    @property
+    def text(self) -> str:
+        """Text added so far."""
+        return " ".join(segment.text for segment in self.segments if segment.text)
+
+    def add(self, clip: Clip) -> None:
+        """Append a finished clip."""
+        self._append(clip.pcm)
+        self.segments.extend(clip.segments)
+
+    def add_audio(self, pcm: bytes, text: str) -> None:
+        """Append streamed audio; an empty text continues the segment before."""
+        samples = len(pcm) // SAMPLE_BYTES
+        self._append(pcm)
+        if not text and self.segments:
+            last = self.segments[-1]
+            self.segments[-1] = Segment(last.text, last.samples + samples)
+        else:
+            self.segments.append(Segment(text, samples))
+
+    def take_frame(self) -> bytes | None:
+        """The next 20 ms, padded with silence at the very end; None at the end, or while more is still to come."""
+        size = self.format.frame_samples
+        left = self._samples - self.taken_samples
+        if left < size and (not self.complete or left <= 0):
+            return None
+        pcm = self._read(self.taken_samples, min(size, left))
+        self.taken_samples += min(size, left)
+        return pcm if left >= size else pcm.ljust(self.format.frame_bytes, b"\0")
+
+    @property
+    def exhausted(self) -> bool:
+        """True when all of it was read and nothing more will come."""
+        return self.complete and self.taken_samples >= self._samples
+
+    def rewind(self, heard_samples: int) -> None:
+        """Go back to the clause boundary before what was heard last, to resume from there."""
+        boundary = 0
+        end = 0
+        for segment in self.segments:
+            if end <= heard_samples:
+                boundary = end
+            end += segment.samples
+        self.taken_samples = min(boundary, self.taken_samples)
+
+    def heard_text(self, heard_samples: int) -> str:
+        """The words that lie before a position; of a segment cut in the middle, the whole words in proportion."""
+        words: list[str] = []
+        end = 0
+        for segment in self.segments:
+            start, end = end, end + segment.samples
+            if end <= heard_samples:
+                words.append(segment.text)
+                continue
+            if heard_samples > start and segment.samples:
+                spoken = segment.text.split()
+                words += spoken[: int(len(spoken) * (heard_samples - start) / segment.samples)]
+            break
+        return " ".join(word for word in words if word)
+
+    def _append(self, pcm: bytes) -> None:
+        if pcm:
+            self._starts.append(self._samples)
+            self._pieces.append(pcm)
+            self._samples += len(pcm) // SAMPLE_BYTES
+
+    def _read(self, start: int, count: int) -> bytes:
+        index = len(self._starts) - 1
+        while index > 0 and self._starts[index] > start:
+            index -= 1
+        offset = (start - self._starts[index]) * SAMPLE_BYTES
+        need = count * SAMPLE_BYTES
+        piece = self._pieces[index][offset : offset + need]
+        while len(piece) < need:
+            index += 1
+            piece += self._pieces[index][: need - len(piece)]
+        return piece
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The one outcome of an utterance. Instants on the loop clock; None when not a frame of it was sent."""
+
+    utterance_id: int
+    source: Source
+    outcome: Outcome
+    text: str
+    heard_text: str
+    first_sent_s: float | None
+    ended_s: float
+    last: bool
+    """True when playout has nothing more to say."""
