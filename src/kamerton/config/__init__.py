@@ -1,0 +1,1 @@
+"""The one settings tree, read once and validated at once; assistant folders; and the composition root."""
