@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-import numpy as np
-
+from kamerton.audio.levels import ramp_gain
 from kamerton.domain.audio import Clip
 from kamerton.domain.media import CallMedia
 from kamerton.domain.notices import Outcome
@@ -90,9 +89,10 @@ class Playout:
         heard = [self._heard(utterance) for utterance in dropped]
         self._queue.clear()
         self._unheard.clear()
+        if not self._held:
+            self.silenced_s = None
         self._held = False
         self._gain = self._target = 1.0
-        self.silenced_s = None
         if dropped:
             self._media.clear()
         for utterance, samples in zip(dropped, heard, strict=True):
@@ -106,7 +106,7 @@ class Playout:
             if utterance.first_sent_s is not None:
                 frame = utterance.take_frame()
                 if frame is not None:
-                    self._send(_ramp(frame, self._gain, 0.0))
+                    self._send(ramp_gain(frame, self._gain, 0.0))
             self._settle(utterance, "cut" if utterance.first_sent_s is not None else "skipped", self._heard(utterance))
 
     def drop(self, utterance: Utterance) -> None:
@@ -154,7 +154,7 @@ class Playout:
             before = self._gain
             change = max(-_RAMP_PER_FRAME, min(_RAMP_PER_FRAME, self._target - before))
             self._gain = before + change
-            frame = _ramp(frame, before, self._gain)
+            frame = ramp_gain(frame, before, self._gain)
         self._send(frame)
 
     def _fade_to_hold(self) -> None:
@@ -165,7 +165,7 @@ class Playout:
             place = utterance.taken_samples
             frame = utterance.take_frame() if utterance.first_sent_s is not None else None
             utterance.taken_samples = place
-        self._send(_ramp(frame, self._gain, 0.0) if frame is not None else self._silence)
+        self._send(ramp_gain(frame, self._gain, 0.0) if frame is not None else self._silence)
         self._gain = 0.0
 
     def _send(self, pcm: bytes) -> None:
@@ -205,10 +205,3 @@ class Playout:
                 last,
             )
         )
-
-
-def _ramp(frame: bytes, start: float, end: float) -> bytes:
-    """Apply a gain that moves from `start` to `end` over the frame."""
-    samples = np.frombuffer(frame, dtype=np.int16)
-    gains = np.linspace(start, end, samples.size, dtype=np.float32)
-    return (samples * gains).astype(np.int16).tobytes()

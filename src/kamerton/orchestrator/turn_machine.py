@@ -27,7 +27,8 @@ from kamerton.orchestrator.turn_events import Effect, MachineEvent
 
 def step(floor: Floor, event: MachineEvent, now_s: float, rules: Rules) -> Step:
     """Take one event into account."""
-    if floor.contested or (floor.bot is Bot.SPEAKING and isinstance(event, SpeechSuspected | SpeechStarted)):
+    speaks_in = floor.bot is Bot.SPEAKING and isinstance(event, SpeechSuspected | SpeechStarted)
+    if floor.contested or floor.grip is not Grip.NONE or speaks_in:
         taken = intrusion.step(floor, event, now_s, rules)
         if taken is not None:
             return taken
@@ -55,8 +56,7 @@ def _caller_step(
         case SpeechSuspected(onset_s):
             return replace(floor, caller=Caller.SUSPECTED, onset_s=onset_s), ()
         case SuspicionDropped():
-            effects = (ev.Unduck(),) if floor.grip is Grip.DUCKED else ()
-            return replace(floor, caller=Caller.QUIET, grip=Grip.NONE), effects
+            return replace(floor, caller=Caller.QUIET), ()
         case SpeechStarted(onset_s):
             return _open_turn(floor, onset_s, rules)
         case SpeechPaused(ended_s, spoken_ms):

@@ -1,0 +1,259 @@
+"""A laboratory for calls: the real orchestrator between a scripted caller and engines that behave, on any clock.
+
+On the virtual loop half a minute of talk takes milliseconds and every instant is exact. The caller's "speech" is a
+tone, which the lab's VAD model takes for speech; what the recogniser makes of it is scripted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Final, TypeVar
+
+import anyio
+import numpy as np
+
+from kamerton.audio.tone import tone
+from kamerton.domain.audio import FRAME_MS, PHONE, AudioFormat, Clip, Segment
+from kamerton.domain.dialogue import (
+    Completeness,
+    Expectation,
+    FaqResult,
+    FlowResult,
+    FlowStep,
+    IntentResult,
+    PlaylistItem,
+    SessionState,
+    UserTurn,
+)
+from kamerton.domain.errors import EngineError
+from kamerton.domain.media import CallInfo
+from kamerton.domain.notices import CallObserver, Notice
+from kamerton.domain.recognition import SpeechToText
+from kamerton.domain.synthesis import SpeechChunk
+from kamerton.listening.listener import ListeningSettings
+from kamerton.listening.silero import Floats
+from kamerton.listening.vad import VadBatcher
+from kamerton.orchestrator.metronome import Metronome
+from kamerton.orchestrator.orchestrator import Orchestrator
+from kamerton.orchestrator.router import Router
+from kamerton.orchestrator.services import CallServices
+from kamerton.orchestrator.settings import CallSettings
+from kamerton.orchestrator.workers import InlineWorker
+from kamerton.testing.loopback_media import FarBuffer, LoopbackMedia
+
+_FRAME_S: Final = FRAME_MS / 1000
+N = TypeVar("N")
+
+LAB_PHRASES: Final[Mapping[str, str]] = {
+    "still_there": "вы ещё на линии",
+    "silence_goodbye": "не слышу вас до свидания",
+    "apology": "простите у нас неполадка",
+    "max_length": "время разговора вышло",
+    "not_heard": "не расслышала",
+    "offer": "этого я не знаю",
+    "busy": "все линии заняты",
+    "operator_unavailable": "оператора сейчас нет",
+}
+
+
+class EnergyVadModel:
+    """A `VadModel` for which anything loud is speech."""
+
+    def infer(self, rate_hz: int, windows: Floats, state: Floats) -> tuple[Floats, Floats]:
+        """Judge by level alone."""
+        loud = np.sqrt(np.mean(windows**2, axis=1)) > 0.01
+        return np.where(loud, np.float32(0.95), np.float32(0.02)), state
+
+
+@dataclass(slots=True)
+class ToneVoice:
+    """A `Voice` that says every text as a tone of 60 ms per character, one segment per clause («, » ends one)."""
+
+    ready: bool = True
+    """Everything is in the cache. Otherwise each text takes `delay_s` to its first audio."""
+    delay_s: float = 0.0
+    failing: tuple[str, ...] = ()
+    """Texts that cannot be said."""
+
+    def cached(self, text: str, audio_format: AudioFormat) -> Clip | None:
+        """The clip, if everything is ready."""
+        return self._clip(text, audio_format) if self.ready and text not in self.failing else None
+
+    async def clip(self, text: str, audio_format: AudioFormat) -> Clip:
+        """The clip after the delay."""
+        await anyio.sleep(self.delay_s)
+        if text in self.failing:
+            raise EngineError("the lab's voice was told to fail on this text")
+        return self._clip(text, audio_format)
+
+    async def stream(self, text: str, audio_format: AudioFormat) -> AsyncGenerator[SpeechChunk, None]:
+        """One chunk per clause after the delay."""
+        clip = await self.clip(text, audio_format)
+        start = 0
+        for segment in clip.segments:
+            end = start + segment.samples * 2
+            yield SpeechChunk(clip.pcm[start:end], audio_format, segment.text)
+            start = end
+
+    @staticmethod
+    def _clip(text: str, audio_format: AudioFormat) -> Clip:
+        pieces = [(part, tone(440.0, 60.0 * len(part), audio_format)) for part in text.split(", ")]
+        segments = tuple(Segment(part, len(pcm) // 2) for part, pcm in pieces)
+        return Clip(b"".join(pcm for _, pcm in pieces), audio_format, segments)
+
+
+@dataclass(slots=True)
+class EchoFlow:
+    """A scenario of one state that answers «ответ на …» to whatever is said; «пока» ends the call."""
+
+    greeting: str = "добрый день, слушаю вас"
+    interruptible: bool = True
+    expects: Expectation = field(default_factory=Expectation)
+
+    def begin(self, call_id: str) -> FlowStep:
+        """Greet."""
+        session = SessionState(call_id, "lab", "talk")
+        return self._step(session, self.greeting)
+
+    def expectation(self, session: SessionState) -> Expectation:
+        """As configured."""
+        return self.expects
+
+    def step(self, session: SessionState, turn: UserTurn) -> FlowStep:
+        """Answer, and remember what was said."""
+        said = (*session.variables.get("said", ()), turn.text)
+        heard = replace(session, variables={"said": said})
+        action = "END_CALL" if turn.text == "пока" else None
+        return replace(self._step(heard, f"ответ на {turn.text}, это всё что я знаю об этом"), action=action)
+
+    def reprompt(self, session: SessionState) -> tuple[PlaylistItem, ...]:
+        """Ask on."""
+        return (PlaylistItem("tts", "что ещё"),)
+
+    def _step(self, session: SessionState, text: str) -> FlowStep:
+        return FlowStep(FlowResult.SUCCESS, session, (PlaylistItem("tts", text),), interruptible=self.interruptible)
+
+
+class EchoUnderstanding:
+    """Understands nothing in particular: every utterance is the intent `echo`."""
+
+    def understand(
+        self, readings: Sequence[str], expectation: Expectation, previous_leader: str | None
+    ) -> IntentResult:
+        """The first reading."""
+        return IntentResult("echo", 1.0, text=readings[0])
+
+    def find_faq_answer(self, text: str) -> FaqResult | None:
+        """There are no prepared answers."""
+        return None
+
+
+def lab_completeness(text: str, expectation: Expectation) -> Completeness:
+    """Words ending in «…» are open, in «.» complete, all others plausible."""
+    if not text:
+        return Completeness.UNKNOWN
+    if text.endswith("…"):
+        return Completeness.OPEN
+    return Completeness.COMPLETE if text.endswith(".") else Completeness.PLAUSIBLE
+
+
+@dataclass(slots=True)
+class LabCall:
+    """A running call: what the caller does, and everything that came of it."""
+
+    media: LoopbackMedia
+    started_s: float
+    speech: list[tuple[float, float]] = field(default_factory=list)
+
+    def says(self, start_s: float, end_s: float) -> None:
+        """The caller speaks between two instants, in seconds since the call's start."""
+        self.speech.append((start_s, end_s))
+
+    async def until(self, at_s: float) -> None:
+        """Wait until an instant of the call."""
+        await anyio.sleep_until(self.started_s + at_s)
+
+    @property
+    def notices(self) -> list[tuple[float, Notice]]:
+        """Everything that was published, with its instant in the call."""
+        return [(at_s - self.started_s, notice) for at_s, notice in self.media.notices]
+
+    def of_kind(self, kind: type[N]) -> list[N]:
+        """The notices of one kind."""
+        return [notice for _, notice in self.media.notices if isinstance(notice, kind)]
+
+    def loud_at(self, at_s: float) -> float:
+        """Peak of what the caller hears at an instant of the call, 0 to 32767."""
+        for frame in reversed(self.media.heard):
+            if frame.at_s - self.started_s <= at_s + 1e-9:
+                return float(np.abs(np.frombuffer(frame.pcm, dtype=np.int16).astype(np.int32)).max(initial=0))
+        return 0.0
+
+
+@dataclass(slots=True)
+class CallLab:
+    """Makes calls. Change its fields before `call`."""
+
+    stt: SpeechToText
+    flow: EchoFlow = field(default_factory=EchoFlow)
+    voice: ToneVoice = field(default_factory=ToneVoice)
+    call_settings: CallSettings = field(default_factory=CallSettings)
+    listening: ListeningSettings = field(default_factory=ListeningSettings)
+    far_buffer: FarBuffer = field(default_factory=FarBuffer)
+    observers: tuple[CallObserver, ...] = ()
+    fillers: Mapping[str, Sequence[str]] = field(
+        default_factory=lambda: {"thinking": ("секунду",), "still_working": ("ещё ищу", "почти готово")}
+    )
+
+    @asynccontextmanager
+    async def call(self) -> AsyncIterator[LabCall]:
+        """A call that runs until the block ends, when the caller hangs up; at the end nothing of it is left."""
+        media = LoopbackMedia(CallInfo("lab", "loopback", PHONE), self.far_buffer)
+        async with anyio.create_task_group() as engine:
+            metronome = Metronome(phases=1)
+            vad = VadBatcher(EnergyVadModel(), InlineWorker())
+            engine.start_soon(metronome.run)
+            engine.start_soon(vad.run)
+            async with anyio.create_task_group() as caller:
+                call = LabCall(media, anyio.current_time())
+                caller.start_soon(self._speak, call)
+                async with anyio.create_task_group() as conducted:
+                    conducted.start_soon(Orchestrator(media, self._services(metronome, vad)).run)
+                    yield call
+                    media.leave()
+                caller.cancel_scope.cancel()
+            engine.cancel_scope.cancel()
+
+    @staticmethod
+    async def _speak(call: LabCall) -> None:
+        """Send 20 ms of tone or silence every 20 ms, as a phone would."""
+        silence = PHONE.silence()
+        voice = tone(200.0, FRAME_MS * 50, PHONE, level_dbfs=-15.0)[PHONE.frame_bytes : 2 * PHONE.frame_bytes]
+        frame = 0
+        while True:
+            frame += 1
+            await anyio.sleep_until(call.started_s + frame * _FRAME_S)
+            at_s = (frame - 1) * _FRAME_S
+            loud = any(start_s <= at_s + 1e-9 < end_s - 1e-9 for start_s, end_s in call.speech)
+            call.media.speak(voice if loud else silence)
+
+    def _services(self, metronome: Metronome, vad: VadBatcher) -> CallServices:
+        return CallServices(
+            assistant="lab",
+            language="ru",
+            router=Router(self.flow, EchoUnderstanding(), LAB_PHRASES),
+            voice=self.voice,
+            stt=self.stt,
+            vad=vad,
+            metronome=metronome,
+            brain_worker=InlineWorker(),
+            observers=self.observers,
+            phrases=LAB_PHRASES,
+            fillers=self.fillers,
+            completeness=lab_completeness,
+            is_backchannel=lambda text, language: text in ("угу", "ага"),
+            call=self.call_settings,
+            listening=self.listening,
+        )
