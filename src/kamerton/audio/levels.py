@@ -82,23 +82,22 @@ def decibels_to_gain(decibels: float) -> float:
     return gain
 
 
-def level_speech(
+def speech_gain(
     pcm: bytes,
     audio_format: AudioFormat,
     *,
     target_dbfs: float,
     peak_ceiling_dbfs: float = -1.0,
     max_gain_db: float = 15.0,
-) -> bytes:
-    """Bring the loud parts of speech to a level.
+) -> float:
+    """The linear gain that brings the loud parts of speech to a level.
 
-    The peak never passes its ceiling and the gain never exceeds `max_gain_db`; silence stays as it is.
+    It takes the peak no higher than its ceiling and never exceeds `max_gain_db`; for silence it is 1.
     """
     level = speech_dbfs(pcm, audio_format)
     if level <= SILENCE_DBFS:
-        return pcm
-    wanted = min(target_dbfs - level, max_gain_db, peak_ceiling_dbfs - peak_dbfs(pcm))
-    return apply_gain(pcm, decibels_to_gain(wanted))
+        return 1.0
+    return decibels_to_gain(min(target_dbfs - level, max_gain_db, peak_ceiling_dbfs - peak_dbfs(pcm)))
 
 
 def trim_silence(

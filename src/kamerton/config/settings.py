@@ -75,7 +75,6 @@ class Settings(BaseSettings):
     data_dir: Path = CHECKOUT / "var"
     """Prepared models, rendered prompts and vectors; may be deleted, is made again."""
     page_folder: Path | None = CHECKOUT / "frontend"
-    samples_folder: Path | None = CHECKOUT / "frontend" / "samples"
     log: LogSettings = LogSettings()
     limits: CallLimits = CallLimits()
     audiosocket: AudioSocketSettings = AudioSocketSettings()

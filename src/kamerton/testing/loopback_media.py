@@ -48,7 +48,7 @@ class LoopbackMedia:
         self._info = info or CallInfo(call_id="loopback", transport="loopback", format=PHONE)
         self._far_buffer = far_buffer or FarBuffer()
         self._dtmf = dtmf
-        self._intake = Intake(self._info.call_id, self._info.format, max_ahead_ms=60_000.0)
+        self._intake = Intake(self._info.call_id, self._info.format, now_s=anyio.current_time(), max_ahead_ms=60_000.0)
         self._play_end_at_s = 0.0
         self.sent: list[TimedFrame] = []
         """Every frame sent, with the instant of sending."""

@@ -18,28 +18,41 @@ from kamerton.domain.media import MediaSink
 logger = logging.getLogger(__name__)
 
 _INTERRUPT: Final = object()
+_FRAMES_PER_S: Final = 1000 / FRAME_MS
+
+CATCH_UP_MS: Final = 5000.0
+"""How much audio may arrive at once after a stall of the network or of this process, on top of the allowed advance."""
 
 
 class Intake:
-    """One call's arrivals, in order. Frames are numbered as they are delivered, so their samples have no gaps."""
+    """One call's arrivals, in order. Frames are numbered as they are delivered, so their samples have no gaps.
+
+    `now_s` is the loop's instant at which the call came up: from then on the caller has real time to speak.
+    """
 
     __slots__ = (
         "_assembler",
         "_backlog",
-        "_burst_frames",
         "_call_id",
         "_credit_frames",
         "_dropped_frames",
         "_end_reason",
         "_format",
         "_frame_samples",
+        "_most_credit_frames",
         "_next_sample",
         "_seen_s",
         "_sink",
     )
 
     def __init__(
-        self, call_id: str, audio_format: AudioFormat, *, max_ahead_ms: float = 1000.0, backlog_ms: float = 1000.0
+        self,
+        call_id: str,
+        audio_format: AudioFormat,
+        *,
+        now_s: float,
+        max_ahead_ms: float = 1000.0,
+        backlog_ms: float = 1000.0,
     ) -> None:
         self._call_id = call_id
         self._format = audio_format
@@ -47,9 +60,9 @@ class Intake:
         self._frame_samples = audio_format.frame_samples
         self._sink: MediaSink | None = None
         self._backlog: deque[bytes | str | object] = deque(maxlen=max(1, int(backlog_ms / FRAME_MS)))
-        self._burst_frames = max(1.0, max_ahead_ms / FRAME_MS)
-        self._credit_frames = self._burst_frames
-        self._seen_s = 0.0
+        self._credit_frames = max(1.0, max_ahead_ms / FRAME_MS)
+        self._most_credit_frames = self._credit_frames + CATCH_UP_MS / FRAME_MS
+        self._seen_s = now_s
         self._next_sample = 0
         self._dropped_frames = 0
         self._end_reason: str | None = None
@@ -109,17 +122,20 @@ class Intake:
     def _frame(self, pcm: bytes, now_s: float) -> None:
         if self._end_reason is not None:
             return
-        credit = min(self._burst_frames, self._credit_frames + (now_s - self._seen_s) * 1000 / FRAME_MS)
+        credit = self._credit_frames + (now_s - self._seen_s) * _FRAMES_PER_S
+        if credit > self._most_credit_frames:
+            credit = self._most_credit_frames
         self._seen_s = now_s
         if credit < 1.0:
             self._credit_frames = credit
             self._drop("the caller sends faster than real time; audio beyond the allowed advance is dropped")
             return
         self._credit_frames = credit - 1.0
-        if self._sink is None:
+        sink = self._sink
+        if sink is None:
             self._wait(pcm)
         else:
-            self._deliver(self._sink, pcm)
+            self._deliver(sink, pcm)
 
     def _deliver(self, sink: MediaSink, pcm: bytes) -> None:
         frame = AudioFrame(pcm, self._format, self._next_sample)

@@ -1,0 +1,22 @@
+"""The `kamerton` command: mounts the sub-commands."""
+
+from __future__ import annotations
+
+import typer
+
+from kamerton.cli import bench, call, chat, flow, serve
+
+app = typer.Typer(
+    help="Kamerton, a voice-agent engine.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+app.command("serve")(serve.serve)
+app.command("prepare")(serve.prepare)
+app.command("call")(call.call)
+app.command("bench")(bench.bench)
+app.add_typer(flow.app, name="flow")
+app.add_typer(chat.app, name="chat")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

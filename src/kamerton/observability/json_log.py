@@ -1,0 +1,226 @@
+"""One-line JSON logs with the call's trace id, written off the event loop.
+
+A log call on the loop costs one bounded put; formatting, masking and writing happen in one thread. When that thread
+cannot keep up, records are dropped and counted: a slow disk never delays a call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import math
+import queue
+import threading
+import traceback
+from collections.abc import Iterator
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, TextIO
+
+from kamerton.observability.masking import mask_field, mask_text
+
+QUEUE_RECORDS: Final = 10_000
+"""Records that may wait to be written; on overflow the newest is dropped and counted."""
+STOP_DEADLINE_S: Final = 5.0
+
+_call_id: ContextVar[str | None] = ContextVar("kamerton_call_id", default=None)
+_PLAIN_RECORD: Final = logging.makeLogRecord({})
+_STANDARD_FIELDS: Final = frozenset(_PLAIN_RECORD.__dict__) | {"message", "asctime", "taskName", "call_id"}
+_OWN_FIELDS: Final = frozenset({"ts", "level", "logger", "msg", "exception"})
+_ESCAPED_LINE_ENDS: Final = str.maketrans({"\u2028": "\\u2028", "\u2029": "\\u2029", "\x85": "\\u0085"})
+"""Characters that JSON leaves alone but some readers take for the end of a line."""
+
+
+@contextlib.contextmanager
+def call_context(call_id: str) -> Iterator[None]:
+    """Every record logged inside, also by tasks started inside, carries this call's id."""
+    token = _call_id.set(call_id)
+    try:
+        yield
+    finally:
+        _call_id.reset(token)
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats a record as one line of JSON: ts, level, logger, msg, call_id, extra fields, exception. Never raises.
+
+    Every text is masked; the trace id is written as it is.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line without its line end."""
+        try:
+            return _to_line(_fields(record))
+        except Exception as error:  # the boundary of the log: a value that cannot be shown must not end a call
+            return _to_line(
+                {
+                    "ts": _wall(record),
+                    "level": record.levelname,
+                    "logger": record.name,
+                    "msg": "a log record could not be written",
+                    "exception": type(error).__name__,
+                }
+            )
+
+
+class ConsoleFormatter(logging.Formatter):
+    """Formats a record for people: time, level, logger, text, fields; masked as well. Never raises."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, and a traceback below it when there is one."""
+        try:
+            fields = _fields(record)
+        except Exception as error:  # the boundary of the log, as above
+            fields = {"msg": "a log record could not be written", "exception": type(error).__name__}
+        head = f"{_wall(record)[11:23]} {record.levelname:<7} {record.name} {fields.pop('msg')}"
+        trace = fields.pop("exception", None)
+        shown = " ".join(f"{key}={value}" for key, value in fields.items() if key not in _OWN_FIELDS)
+        return "  ".join(filter(None, (head, shown))) + (f"\n{trace}" if trace else "")
+
+
+class LoggingPipeline:
+    """From the loggers to a stream: a bounded queue and the one thread that writes; see `configure_logging`."""
+
+    def __init__(self, stream: TextIO, formatter: logging.Formatter, capacity: int = QUEUE_RECORDS) -> None:
+        self._stream = stream
+        self._formatter = formatter
+        self._records: queue.Queue[logging.LogRecord | None] = queue.Queue(maxsize=capacity)
+        self._reported_drops = 0
+        self._writer = threading.Thread(target=self._write_records, name="kamerton-log", daemon=True)
+        self.handler = _EnqueueHandler(self._records)
+
+    @property
+    def dropped(self) -> int:
+        """Records lost so far because the queue was full."""
+        return self.handler.dropped
+
+    def start(self) -> None:
+        """Start the writing thread."""
+        self._writer.start()
+
+    def stop(self) -> None:
+        """Write what is queued, end the thread and leave the root logger as it was. Safe to call twice.
+
+        Waits 5 s at most: a stream that blocks for ever keeps its (daemon) thread.
+        """
+        root = logging.getLogger()
+        root.removeHandler(self.handler)
+        if not self._writer.is_alive():
+            return
+        with contextlib.suppress(queue.Full):
+            self._records.put(None, timeout=STOP_DEADLINE_S)
+        self._writer.join(STOP_DEADLINE_S)
+
+    def _write_records(self) -> None:
+        while (record := self._records.get()) is not None:
+            self._write_line(self._formatter.format(record))
+            if self._records.empty():
+                self._report_drops()
+                self._flush()
+        self._report_drops()
+        self._flush()
+
+    def _write_line(self, line: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # a closed or broken stream: there is nowhere left to say so
+            self._stream.write(line + "\n")
+
+    def _flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def _report_drops(self) -> None:
+        dropped = self.dropped
+        if dropped > self._reported_drops:
+            record = logging.LogRecord(
+                __name__, logging.WARNING, __file__, 0, "log records dropped: the log cannot keep up", None, None
+            )
+            record.dropped = dropped - self._reported_drops
+            self._reported_drops = dropped
+            self._write_line(self._formatter.format(record))
+
+
+class _EnqueueHandler(logging.Handler):
+    """Puts records on the queue without ever waiting, with their text and trace id fixed at that moment."""
+
+    def __init__(self, records: queue.Queue[logging.LogRecord | None]) -> None:
+        super().__init__()
+        self._records = records
+        self.dropped = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue one record, or count it as dropped."""
+        try:
+            record.msg = record.getMessage()
+        except (TypeError, ValueError, KeyError):
+            record.msg = f"{record.msg} (its arguments do not fit)"
+        record.args = None
+        if getattr(record, "call_id", None) is None:
+            record.call_id = _call_id.get()
+        try:
+            self._records.put_nowait(record)
+        except queue.Full:
+            self.dropped += 1
+
+
+def configure_logging(
+    level: str, stream: TextIO, style: Literal["json", "console"] = "json", capacity: int = QUEUE_RECORDS
+) -> LoggingPipeline:
+    """Send everything logged at `level` or above to the stream, replacing the root logger's handlers.
+
+    Returns:
+        The running pipeline; call its `stop` last thing before the process ends.
+
+    Raises:
+        ValueError: `level` is not one of logging's level names.
+    """
+    formatter = JsonFormatter() if style == "json" else ConsoleFormatter()
+    root = logging.getLogger()
+    root.setLevel(level.upper())
+    pipeline = LoggingPipeline(stream, formatter, capacity)
+    for handler in tuple(root.handlers):
+        root.removeHandler(handler)
+    root.addHandler(pipeline.handler)
+    pipeline.start()
+    return pipeline
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "ts": _wall(record),
+        "level": record.levelname,
+        "logger": record.name,
+        "msg": mask_text(record.getMessage()),
+    }
+    call_id = getattr(record, "call_id", None) or _call_id.get()
+    if call_id:
+        fields["call_id"] = str(call_id)
+    for key, value in record.__dict__.items():
+        if key not in _STANDARD_FIELDS:
+            fields[f"{key}_" if key in _OWN_FIELDS else key] = mask_field(key, value)
+    if record.exc_info and record.exc_info[0] is not None:
+        fields["exception"] = mask_text("".join(traceback.format_exception(*record.exc_info)).rstrip())
+    return fields
+
+
+def _wall(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _to_line(fields: dict[str, Any]) -> str:
+    line = json.dumps(_finite(fields), ensure_ascii=False, default=_shown, check_circular=True)
+    return line.translate(_ESCAPED_LINE_ENDS)
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN and no infinity; they become null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _shown(value: Any) -> str:
+    """Stand-in for a value that JSON cannot hold; its text is masked like any other."""
+    return mask_text(str(value))

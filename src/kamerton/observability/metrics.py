@@ -1,0 +1,128 @@
+"""Prometheus metrics of calls. Every label takes its values from a fixed set, so that the series stay few."""
+
+from __future__ import annotations
+
+from typing import Final, get_args
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from kamerton.domain.notices import (
+    BargeInDecided,
+    CallFinished,
+    CallStarted,
+    ErrorOccurred,
+    Notice,
+    TurnFinished,
+    TurnPath,
+)
+from kamerton.observability.timeline import response_ms
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+"""Of the page that `MetricsLogger.page` renders (Prometheus text format 0.0.4)."""
+
+_PATHS: Final = frozenset(get_args(TurnPath))
+_VERDICTS: Final = frozenset({"yielded", "resumed", "ignored"})
+_ENDERS: Final = frozenset({"caller", "bot", "error", "shutdown"})
+_PLACES: Final = frozenset({"stt", "tts", "llm", "flow", "classifier", "vad", "transport", "call"})
+_OTHER: Final = "other"
+_RESPONSE_BUCKETS_S: Final = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.65, 0.8, 1.0, 1.5, 2.0, 2.5, 4.0, 8.0)
+_YIELD_BUCKETS_S: Final = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.75, 1.0, 2.0)
+_PAUSE_BUCKETS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
+
+
+class MetricsLogger:
+    """A `CallObserver` that counts what happens, on a registry of its own, and renders it for Prometheus.
+
+    Used on the event loop only.
+    """
+
+    def __init__(self) -> None:
+        self.registry: Final = CollectorRegistry(auto_describe=True)
+        self._active: set[str] = set()
+        into = self.registry
+        self._calls_active = Gauge("kamerton_calls_active", "Calls that are up now", registry=into)
+        self._calls = Counter("kamerton_calls", "Calls that ended, by who ended them", ["ended_by"], registry=into)
+        self._turns = Counter("kamerton_turns", "Turns, by the path of their answer", ["path"], registry=into)
+        self._response = Histogram(
+            "kamerton_response_seconds",
+            "From the true end of the caller's speech to the first reply audio",
+            ["path"],
+            buckets=_RESPONSE_BUCKETS_S,
+            registry=into,
+        )
+        self._barge_ins = Counter(
+            "kamerton_barge_ins", "Speech into the bot's speech, by verdict", ["verdict"], registry=into
+        )
+        self._yield = Histogram(
+            "kamerton_yield_seconds",
+            "From a barge-in's onset to the bot's silence",
+            buckets=_YIELD_BUCKETS_S,
+            registry=into,
+        )
+        self._errors = Counter("kamerton_errors", "Failures in calls, by part", ["where"], registry=into)
+        self._frames_late = Counter(
+            "kamerton_frames_late", "Frames sent more than a frame after their instant", registry=into
+        )
+        self._gc_pause = Histogram(
+            "kamerton_gc_pause_seconds",
+            "Pauses of the garbage collector",
+            ["generation"],
+            buckets=_PAUSE_BUCKETS_S,
+            registry=into,
+        )
+        self._loop_lag = Histogram(
+            "kamerton_loop_lag_seconds", "How late the event loop wakes up", buckets=_PAUSE_BUCKETS_S, registry=into
+        )
+
+    def observe(self, call_id: str, notice: Notice) -> None:
+        """Count one notice."""
+        match notice:
+            case TurnFinished():
+                self._count_turn(notice)
+            case BargeInDecided():
+                self._barge_ins.labels(_bounded(notice.verdict, _VERDICTS)).inc()
+                if notice.verdict == "yielded" and notice.silenced_at_s is not None:
+                    self._yield.observe(max(0.0, notice.silenced_at_s - notice.onset_at_s))
+            case CallStarted():
+                self._active.add(call_id)
+                self._calls_active.set(len(self._active))
+            case CallFinished():
+                self._active.discard(call_id)
+                self._calls_active.set(len(self._active))
+                self._calls.labels(_bounded(notice.ended_by, _ENDERS)).inc()
+            case ErrorOccurred():
+                self._errors.labels(_bounded(notice.where.partition(".")[0].lower(), _PLACES)).inc()
+            case _:
+                pass
+
+    def count_late_frames(self, frames: int) -> None:
+        """Add frames that left more than a frame after their instant."""
+        self._frames_late.inc(frames)
+
+    def add_gc_pause(self, generation: int, pause_s: float) -> None:
+        """Record one pause of the garbage collector."""
+        self._gc_pause.labels(str(generation) if generation in (0, 1, 2) else _OTHER).observe(pause_s)
+
+    def add_loop_lag(self, lag_s: float) -> None:
+        """Record how late the loop woke up."""
+        self._loop_lag.observe(lag_s)
+
+    @property
+    def active_calls(self) -> int:
+        """Calls that are up now."""
+        return len(self._active)
+
+    def page(self) -> bytes:
+        """Everything in Prometheus' text format, for `GET /metrics`; its type is `CONTENT_TYPE`."""
+        return generate_latest(self.registry)
+
+    def _count_turn(self, turn: TurnFinished) -> None:
+        path = _bounded(turn.path, _PATHS)
+        self._turns.labels(path).inc()
+        waited_ms = turn.response_ms if turn.response_ms is not None else response_ms(turn.marks)
+        if waited_ms is not None:
+            self._response.labels(path).observe(waited_ms / 1000)
+
+
+def _bounded(value: str, allowed: frozenset[str]) -> str:
+    return value if value in allowed else _OTHER

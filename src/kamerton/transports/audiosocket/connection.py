@@ -1,0 +1,263 @@
+"""One AudioSocket connection: its bytes, its deadlines and its end. Plain protocol callbacks, no task.
+
+The far end must always be drained (a full socket makes Asterisk drop the call), so reading is never paused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from uuid import UUID
+
+import anyio
+
+from kamerton.domain.audio import SAMPLE_BYTES
+from kamerton.transports.audiosocket.codec import (
+    TERMINATE,
+    AudioReceived,
+    AudioSocketDecoder,
+    AudioSocketEvent,
+    CallIdentified,
+    DtmfReceived,
+    ErrorReceived,
+    MessageSkipped,
+    TerminateReceived,
+    WireBroken,
+)
+from kamerton.transports.audiosocket.inbound import InboundAudio
+from kamerton.transports.audiosocket.settings import AudioSocketSettings
+
+logger = logging.getLogger(__name__)
+
+_DEFAULT_RATE_HZ = 8000
+_WIDEBAND_RATE_HZ = 16000
+_SEND_BUFFER_BYTES = 16384
+"""Kernel send buffer: small, so that a far end that does not read is noticed after a second, not after a minute."""
+_KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+
+
+class AudioSocketConnection(asyncio.BufferedProtocol):
+    """The wire of one call.
+
+    `on_call` is called once, when the call's UUID and format are known, and gives the call its `inbound`; `on_closed`
+    once, when the socket is closed. `end_reason` is set when the call is over, which may be earlier.
+
+    `receive_buffer` holds bytes for the length of one callback only, so all connections of a loop share it; left alone,
+    asyncio allocates and trims 256 KB for each message of 323 bytes.
+    """
+
+    def __init__(
+        self,
+        settings: AudioSocketSettings,
+        receive_buffer: memoryview,
+        on_call: Callable[[AudioSocketConnection, UUID, int], InboundAudio | None],
+        on_closed: Callable[[AudioSocketConnection], None],
+    ) -> None:
+        self._settings = settings
+        self._receive_buffer = receive_buffer
+        self._on_call = on_call
+        self._on_closed = on_closed
+        self._decoder = AudioSocketDecoder(max_control_bytes=settings.max_control_bytes)
+        self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+        self._inbound: InboundAudio | None = None
+        self._seen_s = self._loop.time()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._skip_logged = False
+        self.peer = ""
+        self.uuid: UUID | None = None
+        self.paused = False
+        self.end_reason: str | None = None
+        self.closed = anyio.Event()
+
+    # What asyncio tells.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is connected."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        address = transport.get_extra_info("peername")
+        self.peer = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address)
+        _tune(transport.get_extra_info("socket"))
+        rate_hz = self._settings.rate_hz or _DEFAULT_RATE_HZ
+        high = int(rate_hz * SAMPLE_BYTES * self._settings.unsent_ms / 1000)
+        transport.set_write_buffer_limits(high=high, low=high // 4)
+        self._after(self._settings.identify_timeout_s, "identify", self._not_identified)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where arriving bytes are put."""
+        return self._receive_buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Bytes arrived."""
+        if self.end_reason is not None:
+            return
+        data = bytes(self._receive_buffer[:nbytes])
+        now_s = self._loop.time()
+        self._seen_s = now_s
+        for event in self._decoder.feed(data):
+            if isinstance(event, AudioReceived):
+                if self._inbound is None:
+                    self._begin(event.rate_hz if self._settings.rate_hz is None else self._settings.rate_hz)
+                if self._inbound is not None:
+                    self._inbound.audio(event.rate_hz, event.pcm, now_s)
+            else:
+                self._take(event)
+
+    def eof_received(self) -> bool:
+        """The far end closed: a caller's hang-up, for Asterisk says it in no other way."""
+        self.finish("hung_up")
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is closed."""
+        self.finish("connection_lost" if exc is not None else "hung_up")
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        self._transport = None
+        self._inbound = None
+        self.closed.set()
+        self._on_closed(self)
+
+    def pause_writing(self) -> None:
+        """Too much waits for the far end."""
+        self.paused = True
+        if self.end_reason is None:
+            self._after(self._settings.not_reading_s, "not_reading", lambda: self.finish("not_reading"))
+
+    def resume_writing(self) -> None:
+        """The far end reads again."""
+        self.paused = False
+        self._cancel("not_reading")
+
+    # What the call's media asks for.
+
+    @property
+    def write(self) -> Callable[[bytes], None]:
+        """Sends one whole message in one write. Its user checks `end_reason` and `paused` before each.
+
+        Raises:
+            RuntimeError: the socket is not connected.
+        """
+        if self._transport is None:
+            raise RuntimeError("an AudioSocket connection was to be written to before it was made or after it was lost")
+        return self._transport.write
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes written that the kernel has not taken yet."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    def finish(self, reason: str) -> None:
+        """End the call: tell its sink, say good-bye to the far end if it is there, and see the socket closed.
+
+        The good-bye is the terminate message and the end of our side; then we go on reading until the far end closes,
+        since a socket closed with unread data is reset and the reset may overtake the good-bye. Safe to repeat.
+        """
+        if self.end_reason is not None:
+            return
+        self.end_reason = reason
+        for name in ("identify", "format", "idle"):
+            self._cancel(name)
+        if self._inbound is not None:
+            self._inbound.hang_up(reason)
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if self.paused:
+            transport.abort()
+            return
+        transport.write(TERMINATE)
+        transport.write_eof()
+        self._after(self._settings.close_timeout_s, "close", transport.abort)
+
+    # Events and deadlines.
+
+    def _take(self, event: AudioSocketEvent) -> None:
+        """Everything but audio."""
+        match event:
+            case CallIdentified(uuid):
+                self._identified(uuid)
+            case DtmfReceived(digit):
+                if self._inbound is None:
+                    self._begin(self._settings.rate_hz or _DEFAULT_RATE_HZ)
+                if self._inbound is not None:
+                    self._inbound.dtmf(digit)
+            case TerminateReceived():
+                self.finish("hung_up")
+            case ErrorReceived(code):
+                logger.warning("the AudioSocket peer reports an error", extra=self._where(code=code.hex()))
+                self.finish("far_error")
+            case WireBroken(reason):
+                logger.warning(
+                    "an AudioSocket connection is closed: it breaks the protocol", extra=self._where(reason=reason)
+                )
+                self.finish("protocol_error")
+            case MessageSkipped(kind, length) if not self._skip_logged:
+                self._skip_logged = True
+                logger.info(
+                    "an AudioSocket message without meaning here is skipped; further ones are skipped silently",
+                    extra=self._where(kind=kind, length=length),
+                )
+
+    def _identified(self, uuid: UUID) -> None:
+        self._cancel("identify")
+        self.uuid = uuid
+        self._after(self._settings.idle_timeout_s, "idle", self._check_idle)
+        if self._settings.rate_hz is not None:
+            self._begin(self._settings.rate_hz)
+        else:
+            self._after(self._settings.format_wait_ms / 1000, "format", lambda: self._begin(_DEFAULT_RATE_HZ))
+
+    def _begin(self, rate_hz: int) -> None:
+        """The call's format is known: hand it over, unless it is over already."""
+        if self.end_reason is not None:
+            return
+        self._cancel("format")
+        assert self.uuid is not None
+        call_rate_hz = _DEFAULT_RATE_HZ if rate_hz == _DEFAULT_RATE_HZ else _WIDEBAND_RATE_HZ
+        self._inbound = self._on_call(self, self.uuid, call_rate_hz)
+
+    def _check_idle(self) -> None:
+        """Re-arms itself until the far end was silent for the whole time: one timer per call, none per frame."""
+        silent_s = self._loop.time() - self._seen_s
+        if silent_s >= self._settings.idle_timeout_s:
+            logger.warning(
+                "an AudioSocket connection is half-open: nothing arrived for long", extra=self._where(silent_s=silent_s)
+            )
+            self.finish("half_open")
+        else:
+            self._after(self._settings.idle_timeout_s - silent_s, "idle", self._check_idle)
+
+    def _not_identified(self) -> None:
+        logger.warning(
+            "an AudioSocket connection is closed: it sent no UUID in time",
+            extra=self._where(timeout_s=self._settings.identify_timeout_s),
+        )
+        self.finish("no_uuid")
+
+    def _after(self, delay_s: float, name: str, action: Callable[[], None]) -> None:
+        self._cancel(name)
+        self._timers[name] = self._loop.call_later(delay_s, action)
+
+    def _cancel(self, name: str) -> None:
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _where(self, **values: object) -> dict[str, object]:
+        return {"peer": self.peer, "call_id": str(self.uuid or ""), **values}
+
+
+def _tune(connection: socket.socket) -> None:
+    """Small messages leave at once; a dead peer is noticed by the kernel; little waits unseen in it."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+    for name, value in _KEEPALIVE.items():
+        option = getattr(socket, name, None)
+        if option is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)

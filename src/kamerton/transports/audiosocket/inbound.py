@@ -1,0 +1,51 @@
+"""Arriving audio of one AudioSocket call: brought to the call's rate, then cut into frames by the intake."""
+
+from __future__ import annotations
+
+import logging
+
+from kamerton.audio.resampling import StreamResampler
+from kamerton.domain.audio import AudioFormat
+from kamerton.transports.intake import Intake
+
+logger = logging.getLogger(__name__)
+
+
+class InboundAudio:
+    """Feeds a call's intake. Audio of the call's own rate, the normal case, passes untouched.
+
+    Audio of another rate (Asterisk's 12, 24, 32, 44.1, 48, 96 and 192 kHz kinds, or a change within the call) is
+    resampled as one continuous stream per rate; a change of rate begins a new stream.
+    """
+
+    def __init__(self, call_id: str, audio_format: AudioFormat, intake: Intake) -> None:
+        self._call_id = call_id
+        self._format = audio_format
+        self._rate_hz = audio_format.rate_hz
+        self._intake = intake
+        self._resampler: StreamResampler | None = None
+        self._resampled_rate_hz = 0
+
+    def audio(self, rate_hz: int, pcm: bytes, now_s: float) -> None:
+        """A message of audio arrived."""
+        if rate_hz != self._rate_hz:
+            pcm = self._resample(rate_hz, pcm)
+        self._intake.audio(pcm, now_s)
+
+    def dtmf(self, digit: str) -> None:
+        """A key was pressed."""
+        self._intake.dtmf(digit)
+
+    def hang_up(self, reason: str) -> None:
+        """The call is over."""
+        self._intake.hang_up(reason)
+
+    def _resample(self, rate_hz: int, pcm: bytes) -> bytes:
+        if self._resampler is None or rate_hz != self._resampled_rate_hz:
+            self._resampler = StreamResampler(AudioFormat(rate_hz), self._format)
+            self._resampled_rate_hz = rate_hz
+            logger.info(
+                "audio arrives at another rate than the call's and is resampled",
+                extra={"call_id": self._call_id, "rate_hz": rate_hz, "call_rate_hz": self._rate_hz},
+            )
+        return self._resampler.push(pcm)

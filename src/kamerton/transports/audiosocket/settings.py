@@ -1,0 +1,53 @@
+"""What can be set of the AudioSocket transport."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kamerton.domain.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class AudioSocketSettings:
+    """Where the server listens and how much it forgives. Checked when made.
+
+    Raises:
+        ConfigurationError: a value is out of range.
+    """
+
+    host: str = "127.0.0.1"
+    """Address to listen on. AudioSocket has no authentication: open it to Asterisk only."""
+    port: int = 9092
+    """TCP port; 0 lets the system choose."""
+    rate_hz: int | None = None
+    """Format of every call, 8000 or 16000; None lets the first audio message of a call decide."""
+    format_wait_ms: float = 40.0
+    """How long the start of a call waits for that first audio message before 8 kHz is taken."""
+    identify_timeout_s: float = 5.0
+    """How long a connection may take to send its UUID."""
+    idle_timeout_s: float = 20.0
+    """A connection that sends nothing for so long is half-open. Phones with silence suppression may pause for long."""
+    close_timeout_s: float = 1.0
+    """How long the far end may take to close after our good-bye."""
+    max_pending: int = 64
+    """Connections that have not sent their UUID yet; more are closed at once."""
+    max_ahead_ms: float = 1000.0
+    """How far a caller may send ahead of real time."""
+    unsent_ms: float = 500.0
+    """Audio that may wait for a far end that reads slowly; frames beyond it are dropped."""
+    not_reading_s: float = 5.0
+    """A far end that leaves that much audio waiting for so long is hung up on."""
+    max_control_bytes: int = 1024
+    """Largest payload of messages other than audio."""
+    far_buffer_ms: float = 40.0
+    """Audio between us and the caller's ear: Asterisk holds none, the phone's jitter buffer about two frames."""
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if self.rate_hz not in (None, 8000, 16000):
+            raise ConfigurationError(f"AudioSocket: rate_hz is {self.rate_hz}; set 8000, 16000 or nothing")
+        if not 0 <= self.port <= 65535:
+            raise ConfigurationError(f"AudioSocket: port is {self.port}; set 0 to 65535")
+        for name in ("identify_timeout_s", "idle_timeout_s", "close_timeout_s", "not_reading_s", "unsent_ms"):
+            if getattr(self, name) <= 0:
+                raise ConfigurationError(f"AudioSocket: {name} is {getattr(self, name)}; set more than 0")

@@ -1,0 +1,92 @@
+"""Voices that say nothing: tones, at once, for load tests and simulated calls. No threads, no CPU to speak of."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import aclosing
+from functools import lru_cache
+from typing import Final
+
+from kamerton.audio.tone import tone
+from kamerton.domain.audio import AudioFormat
+from kamerton.domain.synthesis import SpeechChunk, TtsCapabilities
+from kamerton.tts.clauses import clauses_of
+
+_LANGUAGES: Final = ("ru", "uk", "en")
+_FREQUENCY_HZ: Final = 440.0
+_INDEX_STEP_HZ: Final = 50.0
+_LOWEST_HZ: Final = 300.0
+
+_shared_tone = lru_cache(maxsize=64)(tone)
+
+
+class ToneTextToSpeech:
+    """Answers any text at once with one tone of a fixed length, as one chunk.
+
+    Args:
+        duration_ms: length of the tone, whatever the text.
+    """
+
+    def __init__(self, *, duration_ms: float = 3000.0) -> None:
+        self._duration_ms = duration_ms
+
+    @property
+    def name(self) -> str:
+        """Identity for cache keys."""
+        return f"tone-{self._duration_ms:g}ms"
+
+    @property
+    def capabilities(self) -> TtsCapabilities:
+        """Any language, as it says no words; a streamed text is awaited to its end."""
+        return TtsCapabilities(_LANGUAGES, streams_text=False)
+
+    async def speak(
+        self, text: str | AsyncIterable[str], *, language: str, audio_format: AudioFormat
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        """Yield the tone; nothing for a text without words."""
+        async with aclosing(clauses_of(text)) as clauses:
+            whole = " ".join([clause async for clause in clauses])
+        if any(character.isalnum() for character in whole):
+            yield SpeechChunk(_shared_tone(_FREQUENCY_HZ, self._duration_ms, audio_format), audio_format, whole)
+
+    async def aclose(self) -> None:
+        """Nothing to free."""
+
+
+class IndexedToneTextToSpeech:
+    """Speaks each clause as a tone whose pitch tells which clause it was: the n-th different one that it was asked for.
+
+    Args:
+        ms_per_character: length of a clause's tone.
+    """
+
+    def __init__(self, *, ms_per_character: float = 10.0) -> None:
+        self._ms_per_character = ms_per_character
+        self._spoken: dict[str, int] = {}
+
+    @property
+    def name(self) -> str:
+        """Identity for cache keys."""
+        return "indexed-tones"
+
+    @property
+    def capabilities(self) -> TtsCapabilities:
+        """Any language; text may come in pieces."""
+        return TtsCapabilities(_LANGUAGES, streams_text=True)
+
+    def frequency_hz(self, clause: str) -> float:
+        """The pitch of a clause: 300 Hz for the first one asked for, 50 Hz more for each next one."""
+        return _LOWEST_HZ + _INDEX_STEP_HZ * self._spoken.setdefault(clause, len(self._spoken))
+
+    async def speak(
+        self, text: str | AsyncIterable[str], *, language: str, audio_format: AudioFormat
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        """Yield a tone per clause."""
+        async with aclosing(clauses_of(text)) as clauses:
+            async for clause in clauses:
+                if any(character.isalnum() for character in clause):
+                    duration_ms = self._ms_per_character * len(clause)
+                    yield SpeechChunk(tone(self.frequency_hz(clause), duration_ms, audio_format), audio_format, clause)
+
+    async def aclose(self) -> None:
+        """Nothing to free."""

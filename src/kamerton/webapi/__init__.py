@@ -1,0 +1,1 @@
+"""The web side: the page, the live stand's WebSocket, a small API, health and metrics."""

@@ -1,0 +1,38 @@
+"""Whisper against the suite of all recognisers, with human speech."""
+
+import wave
+from pathlib import Path
+
+import pytest
+from paths import SHARED_AUDIO
+
+from kamerton.domain.audio import PHONE
+from kamerton.domain.recognition import SpeechToText
+from kamerton.stt.model_files import prepare_whisper_model
+from kamerton.stt.whisper import WhisperSpeechToText
+from kamerton.testing.stt_conformance import SttConformance, SttUnderTest
+
+pytestmark = pytest.mark.engine
+
+
+def _recording(name: str) -> bytes:
+    with wave.open(str(SHARED_AUDIO / name)) as recording:
+        assert recording.getframerate() == PHONE.rate_hz
+        return recording.readframes(recording.getnframes())
+
+
+class TestWhisperSpeechToText(SttConformance):
+    @pytest.fixture(scope="class")
+    def model_dir(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        return prepare_whisper_model(tmp_path_factory.mktemp("data"))
+
+    @pytest.fixture
+    def stt_under_test(self, model_dir: Path) -> SttUnderTest:
+        async def make() -> SpeechToText:
+            return await WhisperSpeechToText.load(model_dir)
+
+        return SttUnderTest(
+            make,
+            PHONE,
+            [(_recording("tomorrow.wav"), "завтра"), (_recording("try-again.wav"), "попробуйте")],
+        )

@@ -1,0 +1,12 @@
+from kamerton.testing.tts_conformance import TextToSpeechConformance
+from kamerton.tts.standin import IndexedToneTextToSpeech, ToneTextToSpeech
+
+
+class TestTone(TextToSpeechConformance):
+    def make_voice(self) -> ToneTextToSpeech:
+        return ToneTextToSpeech()
+
+
+class TestIndexedTones(TextToSpeechConformance):
+    def make_voice(self) -> IndexedToneTextToSpeech:
+        return IndexedToneTextToSpeech(ms_per_character=50.0)
