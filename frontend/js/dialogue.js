@@ -56,18 +56,17 @@ export class Dialogue {
     this.#showReply(this.replyText + chunk);
   }
 
-  /** A `turn_metrics` message: what was understood, and whether the reply was heard to its end. */
+  /** A `turn_metrics` message, about the reply settled last: what was understood, and what of the reply was heard. */
   settle(turn) {
     this.replyOpen = false;
     this.replyStreamed = false;
     if (turn.reply_text) this.#showReply(turn.reply_text);
     this.#showThought(turn);
     if (turn.outcome !== "cut") return;
-    const line = this.lines.findLast((known) => known.speaker === "bot" && known.turn === turn.index);
+    const line = this.lines.findLast((known) => known.speaker === "bot" && known.final);
     if (line === undefined) return;
     line.whole = turn.reply_text || line.whole;
     line.heard = turn.heard_text ?? "";
-    line.final = true;
     this.#draw(line);
   }
 
@@ -93,7 +92,8 @@ export class Dialogue {
   }
 
   #newLine(speaker, turn) {
-    if (this.lines.length === 0) this.list.replaceChildren();
+    if (this.lines.length === 0) this.list.querySelector(".empty")?.remove();
+    this.#forgetSuperseded(speaker);
     const words = make("p");
     const element = make("li", { className: `${speaker} partial`, dataset: { speaker, turn } });
     element.append(make("span", { className: "speaker" }, SPEAKERS[speaker]), words);
@@ -101,6 +101,14 @@ export class Dialogue {
     const line = { speaker, turn, element, words, whole: "", heard: null, final: false };
     this.lines.push(line);
     return line;
+  }
+
+  /** The caller's unfinished words, when more words of the caller follow at once: those repeat or replace them. */
+  #forgetSuperseded(speaker) {
+    const last = this.lines.at(-1);
+    if (speaker !== "user" || last?.speaker !== "user" || last.final) return;
+    last.element.remove();
+    this.lines.pop();
   }
 
   #draw(line) {

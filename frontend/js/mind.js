@@ -1,6 +1,7 @@
 /** The strip that shows what the assistant is doing right now. */
 
 import { byId, make } from "./dom.js";
+import { ENDINGS } from "./turns.js";
 
 const STATES = {
   IDLE: ["Ожидание", "Ассистент ждёт звонка"],
@@ -10,6 +11,14 @@ const STATES = {
   ROUTING_TO_LLM: ["Спрашивает модель", "Готового ответа нет, вопрос передан языковой модели"],
   GENERATING_SPEECH: ["Готовит голос", "Превращает текст ответа в речь"],
   SPEAKING: ["Говорит", "Ассистент отвечает"],
+};
+
+/** What is being said, where the server tells it by a word. */
+const SPOKEN = {
+  greeting: "Здоровается",
+  reply: "Отвечает на сказанное",
+  filler: "Занимает паузу, пока готовится ответ",
+  prompt: "Напоминает о себе",
 };
 
 export class MindStrip {
@@ -23,7 +32,7 @@ export class MindStrip {
     this.show("IDLE", "");
   }
 
-  /** @param {string} state @param {string} details the server's own words; ours stand in when it has none */
+  /** @param {string} state @param {string} details a known word, or text to show; ours stands in when there is none */
   show(state, details) {
     this.state = state;
     for (const [name, step] of this.steps) {
@@ -37,6 +46,11 @@ export class MindStrip {
       }
     }
     byId("mind").dataset.state = state;
-    byId("mind-details").textContent = details || STATES[state]?.[1] || state;
+    byId("mind-details").textContent = inWords(details) || STATES[state]?.[1] || state;
   }
+}
+
+function inWords(details) {
+  if (details in ENDINGS) return `Ход закончен: ${ENDINGS[details]}`;
+  return SPOKEN[details] ?? details;
 }

@@ -14,14 +14,14 @@ const PATHS = {
   error: "ошибка",
 };
 
-const ENDINGS = {
+/** Why a turn of the caller was taken to be over. */
+export const ENDINGS = {
   complete: "ответ полный",
   plausible: "похоже на полный",
+  open: "не договорено",
   pause: "пауза",
   ceiling: "предел ожидания",
-  dtmf: "клавиша",
-  interrupt: "кнопка",
-  silence: "молчание",
+  dtmf: "клавиши",
 };
 
 const MARKS = ["t1", "t_eos", "t2", "t3", "t4", "t5", "t6"];
@@ -83,7 +83,8 @@ function wordsCell({ user_text: said, reply_text: replied, outcome }) {
 
 /** Marks (seconds on the server's clock) in milliseconds from t_eos; a turn without speech of the caller (the greeting) has no zero, so no figures. */
 function relativeMarks(marks) {
-  const named = { ...marks, t5: marks.t5 ?? marks.t5_cache ?? marks.t5_tts };
+  const ready = [marks.t5, marks.t5_cache, marks.t5_tts].filter(Number.isFinite);
+  const named = { ...marks, t5: Math.min(...ready) };
   return MARKS.map((name) => {
     const known = Number.isFinite(named[name]) && Number.isFinite(named.t_eos);
     return [name, known ? signed(Math.round((named[name] - named.t_eos) * 1000)) : NONE];

@@ -148,6 +148,46 @@ def test_a_reply_that_was_cut_shows_what_was_heard(call_page: CallPage, server: 
     call_page.expect_call("idle")
 
 
+def test_a_reply_written_while_it_is_said_is_cut_by_its_record(call_page: CallPage, server: ScriptedServer) -> None:
+    first, second = "Нужен паспорт.", "И права."
+
+    async def script(line: Line) -> None:
+        await line.start()
+        await line.tell("transcript", speaker="bot", text=first, final=False, turn=4)
+        await line.tell("transcript", speaker="bot", text=first, final=True, turn=4)
+        cut = {**METRICS, "outcome": "cut", "reply_text": f"{first} {second}", "heard_text": first}
+        await line.tell("turn_metrics", **cut, index=2)
+        await line.wait_for("hang_up")
+        await line.end("caller", "hang_up")
+
+    server.script = script
+    call_page.open(server.url)
+    call_page.call_without_microphone()
+    expect(call_page.lines("bot").locator("p > span")).to_have_text(first)
+    expect(call_page.lines("bot").locator("del")).to_have_text(second)
+    call_page.hang_up()
+    call_page.expect_call("idle")
+
+
+def test_words_of_a_turn_that_went_on_are_shown_once(call_page: CallPage, server: ScriptedServer) -> None:
+    async def script(line: Line) -> None:
+        await line.start()
+        await line.mind("ANALYZING_SPEECH", "open")
+        await line.tell("transcript", speaker="user", text="сто", final=False, turn=1)
+        await line.tell("transcript", speaker="user", text="сто пятьдесят", final=False, turn=2)
+        await line.tell("transcript", speaker="user", text="сто пятьдесят", final=True, turn=2)
+        await line.wait_for("hang_up")
+        await line.end("caller", "hang_up")
+
+    server.script = script
+    call_page.open(server.url)
+    call_page.call_without_microphone()
+    expect(call_page.lines("user").locator("p")).to_have_text(["сто пятьдесят"])
+    expect(call_page.page.locator("#mind-details")).to_have_text("Ход закончен: не договорено")
+    call_page.hang_up()
+    call_page.expect_call("idle")
+
+
 def test_a_phrase_can_wait_for_its_turn(call_page: CallPage, server: ScriptedServer) -> None:
     async def script(line: Line) -> None:
         await line.start()

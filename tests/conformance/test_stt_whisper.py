@@ -18,14 +18,15 @@ pytestmark = pytest.mark.engine
 def _recording(name: str) -> bytes:
     with wave.open(str(SHARED_AUDIO / name)) as recording:
         assert recording.getframerate() == PHONE.rate_hz
-        return recording.readframes(recording.getnframes())
+        return bytes(recording.readframes(recording.getnframes()))
+
+
+@pytest.fixture(scope="module")
+def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return prepare_whisper_model(tmp_path_factory.mktemp("data"))
 
 
 class TestWhisperSpeechToText(SttConformance):
-    @pytest.fixture(scope="class")
-    def model_dir(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        return prepare_whisper_model(tmp_path_factory.mktemp("data"))
-
     @pytest.fixture
     def stt_under_test(self, model_dir: Path) -> SttUnderTest:
         async def make() -> SpeechToText:

@@ -166,3 +166,11 @@ async def test_a_recogniser_that_fails_asks_again() -> None:
         call.says(3.0, 4.0)
         await call.until(9.0)
     assert call.of_kind(TurnFinished)[-1].reply_text == "не расслышала"
+
+
+async def test_more_words_than_the_sound_can_hold_are_not_believed() -> None:
+    """Recognisers make sentences of a cough: the bot goes on."""
+    async with lab(ScriptedTurn("субтитры сделал кто-то другой", partial_after_ms=100)).call() as call:
+        call.says(0.5, 0.86)
+        await call.until(5.0)
+    assert [decided.verdict for decided in call.of_kind(BargeInDecided)] == ["resumed"]

@@ -20,7 +20,8 @@ import typer
 from kamerton.cli.bench_load import LoadOrder
 from kamerton.cli.bench_server import SERVE_COMMAND, ServerUnderTest, server_under_test
 from kamerton.cli.bench_table import misses, table_of
-from kamerton.domain.errors import ConfigurationError, EngineError, KamertonError
+from kamerton.cli.common import explained, progress_line
+from kamerton.domain.errors import ConfigurationError, EngineError
 from kamerton.testing.caller.load import LoadPlan
 
 CHECKOUT: Final = Path(__file__).resolve().parents[3]
@@ -55,13 +56,10 @@ def bench(
     Starts a server of its own on free ports for each run. Exits with 1 when a run cannot be made; figures that miss
     their targets are marked with `!` and do not change the exit code.
     """
-    try:
+    with explained():
         steps = _ladder(ladder) if ladder else (calls,)
         folder = _recordings(audio)
         runs = [run_step(LoadPlan(step, seconds, seed, ramp_s=ramp_s(step)), folder) for step in steps]
-    except KamertonError as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(1) from error
     document = {**_circumstances(), "audio": folder.name, "runs": runs}
     print(table_of(runs))
     if out is not None:
@@ -78,13 +76,13 @@ def run_step(
         EngineError: the server or the load process failed.
         ConfigurationError: the recordings cannot be used.
     """
-    _say(f"{plan.calls} calls of {plan.seconds:g} s: starting a server")
+    progress_line(f"{plan.calls} calls of {plan.seconds:g} s: starting a server")
     with server_under_test(serve) as server:
         _load(LoadOrder(server.audiosocket_port, str(folder), warm_up))
         before = server.calls_over(CALLS_OVER_S)
         memory_before_mb, cpu_before_s = server.memory_mb(), server.cpu_s()
         counted = server.counters()
-        _say(f"{plan.calls} calls of {plan.seconds:g} s: calling")
+        progress_line(f"{plan.calls} calls of {plan.seconds:g} s: calling")
         with server.watched():
             measured = _load(LoadOrder(server.audiosocket_port, str(folder), plan))
         cpu_s = server.cpu_s() - cpu_before_s
@@ -93,9 +91,9 @@ def run_step(
         figures = measured | _server_figures(server, plan, before | {"rss_mb": memory_before_mb}, after)
     minutes = max(measured["call_minutes"], 1e-6)
     figures["cpu_s_per_call_minute"] = round(cpu_s / minutes, 4)
-    figures["server_counters"] = {
-        name: value - counted.get(name, 0.0) for name, value in figures.pop("counters").items()
-    }
+    counters = {name: value - counted.get(name, 0.0) for name, value in figures.pop("counters").items()}
+    figures["server_counters"] = counters
+    figures["server_error_turns"] = counters.get("kamerton_turns_total.error", 0.0)
     return {
         "calls": plan.calls,
         "seconds": plan.seconds,
@@ -186,7 +184,3 @@ def _cpu_model() -> str:
         lines = []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(named, platform.processor() or platform.machine())
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

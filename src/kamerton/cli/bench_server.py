@@ -28,8 +28,8 @@ TAIL_LINES: Final = 30
 
 SERVE_COMMAND: Final = (
     sys.executable,
-    "-m",
-    "kamerton.cli.main",
+    "-c",
+    "from kamerton.cli.main import main; main()",
     "serve",
     "--stand-ins",
     "--ready-json",

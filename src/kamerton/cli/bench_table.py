@@ -38,6 +38,7 @@ ROWS: Final = (
     Row("missed turns", "missed_turns", at_most=0),
     Row("early turns", "early_turns", at_most=0),
     Row("spurious turns", "spurious_turns", at_most=0),
+    Row("turns answered with an error", "server_error_turns", at_most=0),
     Row("calls lost or refused", "calls_failed", at_most=0),
     Row("frame jitter p99", "jitter_p99_ms", "ms", at_most=10),
     Row("late frames", "late_frames"),

@@ -14,10 +14,10 @@ import anyio
 import typer
 
 from kamerton.audio.wav import write_wav_file
-from kamerton.cli.flow import ConfigFile
+from kamerton.cli.common import ConfigFile, explained, progress_line
 from kamerton.config.composition import open_engine
 from kamerton.config.settings import Settings, load_settings
-from kamerton.domain.errors import ConfigurationError, KamertonError
+from kamerton.domain.errors import ConfigurationError
 from kamerton.observability.json_log import configure_logging
 from kamerton.observability.turn_recorder import TurnRecorder
 from kamerton.testing.caller.call_report import CallReport
@@ -48,29 +48,22 @@ def call(
     caller's end. Ctrl-C hangs up and still writes the report. Exits with 1 when the call could not be brought to its
     end, with 130 after Ctrl-C.
     """
-    logs = configure_logging("warning", sys.stderr, "console")
-    try:
+    with explained():
         settings = load_settings(config, **({"assistant": assistant} if assistant else {}))
         lines = _lines(wavs)
         for path in (out, report):
             _check_writable(path)
-        outcome, interrupted = anyio.run(_place_call, settings, lines)
+        logs = configure_logging("warning", sys.stderr, "console")
+        try:
+            outcome, interrupted = anyio.run(_place_call, settings, lines)
+        finally:
+            logs.stop()
         _store(outcome, out, report)
-    except KeyboardInterrupt as interrupt:
-        raise typer.Exit(EXIT_INTERRUPTED) from interrupt
-    except (KamertonError, ExceptionGroup) as error:
-        problems = [*own_errors(error)]
-        if not problems:
-            raise
-        print("\n".join(str(problem) for problem in problems), file=sys.stderr)
-        raise typer.Exit(EXIT_TROUBLE) from error
-    finally:
-        logs.stop()
     print("\n".join(summary(outcome.report)))
     if interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
     if outcome.trouble is not None:
-        print(f"the call did not come to its end: {outcome.trouble}", file=sys.stderr)
+        progress_line(f"the call did not come to its end: {outcome.trouble}")
         raise typer.Exit(EXIT_TROUBLE)
 
 
@@ -90,27 +83,20 @@ def summary(report: CallReport) -> Iterator[str]:
         yield "  state: " + ", ".join(f"{name} = {value}" for name, value in report.state.items())
 
 
-def own_errors(error: BaseException) -> Iterator[KamertonError]:
-    """Kamerton's own errors inside an exception group, or the error itself when it is one."""
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from own_errors(inner)
-    elif isinstance(error, KamertonError):
-        yield error
-
-
 async def _place_call(settings: Settings, lines: Sequence[Line]) -> tuple[CallOutcome, bool]:
     """Open the engine, call it, close it; returns the outcome and whether the user broke it off."""
     recorder = TurnRecorder()
     transport = AudioSocketTransport(replace(settings.audiosocket, host="127.0.0.1", port=0))
     stop = anyio.Event()
     async with (
-        open_engine(settings, observers=(recorder,), progress=_say) as engine,
+        open_engine(settings, observers=(recorder,), progress=progress_line) as engine,
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(_stop_on_signal, stop)
         port: int = await tasks.start(transport.serve, engine.handler)
-        outcome = await run_call(port, lines, recorder, assistant=engine.assistant.name, progress=_say, stop=stop)
+        outcome = await run_call(
+            port, lines, recorder, assistant=engine.assistant.name, progress=progress_line, stop=stop
+        )
         tasks.cancel_scope.cancel()
     return outcome, stop.is_set()
 
@@ -126,7 +112,7 @@ def _lines(wavs: list[str]) -> tuple[Line, ...]:
     for item in parse_script(wavs):
         recording = load_recording(item.path)
         if not recording.has_speech:
-            _say(f"{item.path}: no speech was found in it; it is played as it is")
+            progress_line(f"{item.path}: no speech was found in it; it is played as it is")
         lines.append(Line(recording, item.at_s))
     return tuple(lines)
 
@@ -150,7 +136,3 @@ def _store(outcome: CallOutcome, out: Path | None, report: Path | None) -> None:
             report.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(f"the call's files could not be written: {error}") from error
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -20,3 +20,7 @@ app.add_typer(chat.app, name="chat")
 def main() -> None:
     """Run the command line."""
     app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,8 +1,8 @@
 """Sentences about anything but an assistant's business, and what Whisper makes of silence («Продолжение следует»).
 
 They compete with the intents and win as a refusal, and the gates are set to keep their like out.
-They also give the direction that all sentences share, which is subtracted from every vector: the cosines of e5 models lie
-between 0.75 and 0.95 for any two sentences, and spread out once that direction is gone.
+They also give the direction that all sentences share, which is subtracted from every vector: the cosines of e5 models
+lie between 0.75 and 0.95 for any two sentences, and spread out once that direction is gone.
 """
 
 from __future__ import annotations

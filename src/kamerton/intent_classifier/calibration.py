@@ -1,7 +1,7 @@
 """Gates derived from the assistant's own examples, because no fixed threshold suits every model and every catalogue.
 
-Every example is asked for twice: without itself (it should be found), and without its whole label (nothing should be found).
-Together with the background sentences that tells how sure and how far ahead a leader must be.
+Every example is asked for twice: without itself (it should be found), and without its whole label (nothing should be
+found). Together with the background sentences that tells how sure and how far ahead a leader must be.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ _COST_OF_WRONG_FAQ: Final = 3.0
 _SURPLUS_SHARE: Final = 0.5
 _MOST_CONFIDENCE_BONUS: Final = 0.08
 _MOST_GAP_BONUS: Final = 0.05
-"""Half of what one figure has in surplus makes up for the other, up to this much: a leader far ahead of the rest needs less
-confidence, a very close match less of a lead."""
+"""Half of what one figure has in surplus makes up for the other, up to this much: a leader far ahead of the rest needs
+less confidence, a very close match less of a lead."""
 _SIBLING_WEIGHT: Final = 0.25
-"""How much an example counts that strays to a neighbour once its own label is gone: real callers ask such questions seldom."""
+"""How much an example counts that strays to a neighbour once its own label is gone: real callers ask such questions
+seldom."""
 _LEAST_POSITIVES: Final = 12
 """With fewer answers to learn from, the defaults are safer than a fit."""
 
@@ -67,7 +68,7 @@ def _bonus(surplus: float, most: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Gates:
-    """The gates of intents and of prepared answers; the latter are stricter, since a wrong answer is worse than none."""
+    """The gates of intents and of prepared answers; the latter stricter: a wrong answer is worse than none."""
 
     intent: Gate = _USUAL_INTENT
     faq: Gate = _USUAL_FAQ
@@ -164,7 +165,7 @@ def _weighed(scores: LabelScores, rows: NDArray[np.bool_], weight: float) -> Vec
 
 
 def _fit(positives: Vectors, negatives: Vectors, floor: float, *, faq: bool) -> Gate:
-    """The thresholds with the best balance, drawn half-way to the usual ones: a few dozen examples are a small sample."""
+    """The thresholds with the best balance, drawn half-way to the usual ones, because the sample is small."""
     usual = _USUAL_FAQ if faq else _USUAL_INTENT
     confidence, gap = usual.confidence, usual.gap
     if len(positives) >= _LEAST_POSITIVES:

@@ -104,9 +104,11 @@ def _faq_entry(place: int, entry: Any, problems: list[str]) -> FaqEntry:
     if not isinstance(entry, Mapping):
         problems.append(f"{name} must be an object")
         return FaqEntry(str(place), "", "")
-    for key in ("id", "question", "answer"):
-        if not isinstance(entry.get(key), str) or not entry[key].strip():
-            problems.append(f"{name}: '{key}' must be a text")
+    problems.extend(
+        f"{name}: '{key}' must be a text"
+        for key in ("id", "question", "answer")
+        if not isinstance(entry.get(key), str) or not entry[key].strip()
+    )
     wav = entry.get("wav")
     if wav is not None and not isinstance(wav, str):
         problems.append(f"{name}: 'wav' must be a file name")

@@ -1,8 +1,8 @@
 """What the caller wants: entities first, then words, then meaning; each verdict with its reason.
 
-Intents and prepared answers compete in one space, so a question about payment cannot pass for an intent, nor small talk for a
-question. Nothing is kept between calls but caches; every method may be called from any thread and blocks for up to a model query
-(10 to 30 ms), so call them off the event loop.
+Intents and prepared answers compete in one space, so a question about payment cannot pass for an intent, nor small
+talk for a question. Nothing is kept between calls but caches; every method may be called from any thread and blocks
+for up to a model query (10 to 30 ms), so call them off the event loop.
 """
 
 from __future__ import annotations
@@ -13,28 +13,21 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
-
 from kamerton.domain.dialogue import Expectation, FaqResult, IntentResult
-from kamerton.intent_classifier.background import background_sentences
-from kamerton.intent_classifier.calibration import Gates, calibrate, label_scores, leaders
+from kamerton.intent_classifier.calibration import Gates, leaders
 from kamerton.intent_classifier.catalogue import FaqEntry, IntentExamples
-from kamerton.intent_classifier.embeddings import Embedder, Vectors
+from kamerton.intent_classifier.embeddings import Embedder
 from kamerton.intent_classifier.entities import extract_entities
+from kamerton.intent_classifier.label_space import BACKGROUND, LabelSpace
 from kamerton.intent_classifier.lexical import LexicalIndex, LexicalMatch
-from kamerton.intent_classifier.stem_overlap import StemOverlap
-from kamerton.intent_classifier.vector_store import PreparedVectors, load_or_prepare, preparation_key
+from kamerton.intent_classifier.vector_store import PreparedVectors, load_or_prepare
 from kamerton.intent_classifier.verdicts import Verdict, verdict
 from kamerton.intent_classifier.words import language_code, normalised
 
 _log = logging.getLogger(__name__)
 
-_BACKGROUND = "background"
-"""Reason of a refusal: the text is nearer to talk about anything else than to any intent or answer."""
 _CACHED_TEXTS = 1024
 _LONGEST_ANSWER_RESIDUE = 5
-_WORD_SHARE = 0.3
-"""How much shared words count beside meaning."""
 _SURE_OF_OTHER = 0.6
 """How sure another intent must be to overrule a yes or no with only a word or two beside it."""
 _PER_READING = 0.05
@@ -43,53 +36,18 @@ _READINGS_EMBEDDED = 2
 """Alternatives beyond this are only read for entities and words: a model query costs 10 to 30 ms."""
 
 
-class _Catalogue:
-    """Labels of the joint space: intents first, then prepared answers, then one for the background."""
-
-    def __init__(self, intents: Sequence[IntentExamples], faq: Sequence[FaqEntry], language: str) -> None:
-        self.intents = tuple(intents)
-        self.faq = tuple(faq)
-        owned = [*(intent.examples for intent in self.intents), *(entry.questions for entry in self.faq)]
-        self.examples = [(label, text) for label, texts in enumerate(owned) for text in texts]
-        strange = [(self.labels, sentence) for sentence in background_sentences(language)] if self.examples else []
-        known = [*self.examples, *strange]
-        self.label_of = np.array([label for label, _ in known], dtype=np.int64)
-        self.texts = [normalised(text) for _, text in known]
-        self.overlap = StemOverlap(self.texts, [label for label, _ in known], language)
-
-    @property
-    def labels(self) -> int:
-        return len(self.intents) + len(self.faq)
-
-    @property
-    def faq_labels(self) -> list[bool]:
-        return [label >= len(self.intents) for label in range(self.labels)]
-
-    def intent(self, label: int) -> IntentExamples | None:
-        return self.intents[label] if 0 <= label < len(self.intents) else None
-
-    def answer(self, label: int) -> FaqEntry | None:
-        return self.faq[label - len(self.intents)] if len(self.intents) <= label < self.labels else None
-
-    def name(self, label: int) -> str:
-        intent, answer = self.intent(label), self.answer(label)
-        if intent is not None:
-            return intent.name
-        return f"faq:{answer.faq_id}" if answer is not None else _BACKGROUND
-
-
 class IntentClassifier:
     """Understands turns of one assistant's callers. Made by `prepare`; immutable afterwards."""
 
     def __init__(
-        self, catalogue: _Catalogue, embedder: Embedder, prepared: PreparedVectors, gates: Gates, language: str
+        self, space: LabelSpace, embedder: Embedder, prepared: PreparedVectors, gates: Gates, language: str
     ) -> None:
-        self._catalogue = catalogue
+        self._space = space
         self._embedder = embedder
         self._prepared = prepared
         self._gates = gates
         self._language = language
-        self._lexical = LexicalIndex(catalogue.examples, language)
+        self._lexical = LexicalIndex(space.examples, language)
         self._ranked = lru_cache(maxsize=_CACHED_TEXTS)(self._rank)
 
     @classmethod
@@ -108,15 +66,12 @@ class IntentClassifier:
             EngineError: the embedder failed.
         """
         code = language_code(language)
-        catalogue = _Catalogue(intents, faq, code)
-        names = [catalogue.name(label) for label in range(catalogue.labels)]
-        told = [f"{label}\t{text}" for label, text in zip(catalogue.label_of.tolist(), catalogue.texts, strict=True)]
-        key = preparation_key(embedder.identity, [code, *names, *told])
+        space = LabelSpace(intents, faq, code)
         path = cache_dir / f"intents-{code}.npz"
-        vectors = load_or_prepare(path, key, lambda: _prepared(catalogue, embedder))
+        vectors = load_or_prepare(path, space.key(embedder.identity, code), lambda: space.prepare(embedder))
         gates = Gates.from_dict(vectors.figures)
-        _log.info("intents are ready", extra={"labels": catalogue.labels, "examples": len(catalogue.examples)})
-        return cls(catalogue, embedder, vectors, gates, code)
+        _log.info("intents are ready", extra={"labels": space.labels, "examples": len(space.examples)})
+        return cls(space, embedder, vectors, gates, code)
 
     @property
     def gates(self) -> Gates:
@@ -187,7 +142,7 @@ class IntentClassifier:
             EngineError: the embedder failed.
         """
         said = normalised(text)
-        if not said or not self._catalogue.faq:
+        if not said or not self._space.faq:
             return None
         match = self._lexical.find(text)
         if match is not None:
@@ -200,7 +155,7 @@ class IntentClassifier:
         return self._faq_result(label, confidence, gap)
 
     def _faq_result(self, label: int, confidence: float, gap: float) -> FaqResult | None:
-        entry = self._catalogue.answer(label)
+        entry = self._space.answer(label)
         if entry is None:
             return None
         return FaqResult(entry.faq_id, entry.question, entry.answer, confidence, gap)
@@ -256,10 +211,10 @@ class IntentClassifier:
         label, confidence, gap = self._ranked(normalised(text))
         if label < 0:
             return IntentResult(None, 0.0, reason="no_examples")
-        leader = self._catalogue.name(label)
-        if leader == _BACKGROUND:
-            return IntentResult(None, confidence, gap, None, _BACKGROUND)
-        intent = self._catalogue.intent(label)
+        leader = self._space.name(label)
+        if leader == BACKGROUND:
+            return IntentResult(None, confidence, gap, None, BACKGROUND)
+        intent = self._space.intent(label)
         gate = self._gates.intent if intent is not None else self._gates.faq
         threshold = intent.threshold if intent is not None else None
         refused = gate.refusal(confidence, gap, repeated=leader == previous_leader, threshold=threshold)
@@ -270,9 +225,9 @@ class IntentClassifier:
     def _allowed(
         self, label: int, confidence: float, gap: float, reason: str, expected: Sequence[str] | None
     ) -> IntentResult:
-        """The result for a label that passed its gates: an intent, a question for the prepared answers, or unexpected."""
-        leader = self._catalogue.name(label)
-        intent = self._catalogue.intent(label)
+        """The result for a label that passed its gates: an intent, a question, or something unexpected here."""
+        leader = self._space.name(label)
+        intent = self._space.intent(label)
         if intent is None or intent.faq:
             return IntentResult(None, confidence, gap, leader, "faq")
         if expected is not None and intent.name not in expected:
@@ -281,43 +236,12 @@ class IntentClassifier:
 
     def _rank(self, said: str) -> tuple[int, float, float]:
         """Leading label, its similarity and its lead; -1 when there are no examples."""
-        if not self._catalogue.texts:
+        if not self._space.texts:
             return -1, 0.0, 0.0
-        centred = _centred(self._embedder.query([said]), self._prepared.center)
-        similarities = _similarities(centred, [said], self._prepared.vectors, self._catalogue.overlap)
-        scores = label_scores(similarities, self._catalogue.label_of, self._catalogue.labels + 1)
-        best = leaders(scores)
+        best = leaders(self._space.scores(self._embedder.query([said]), [said], self._prepared))
         return int(best.leader[0]), max(0.0, float(best.confidence[0])), float(best.gap[0])
 
 
 def _outweighs(words: float, entity: float, found: Verdict) -> bool:
     """Whether an example that matches beats what the entities say; never when they account for every word."""
     return words >= entity and found.residue > 0
-
-
-def _prepared(catalogue: _Catalogue, embedder: Embedder) -> PreparedVectors:
-    """Vectors of all examples and the gates they imply.
-
-    Examples are embedded as queries, like what callers say: both are short questions, and the match is symmetric.
-    """
-    if not catalogue.texts:
-        return PreparedVectors(np.zeros((0, 0), dtype=np.float32), np.zeros(0, dtype=np.float32), Gates().as_dict())
-    raw = embedder.query(catalogue.texts)
-    count = len(catalogue.examples)
-    center = ((raw[:count].mean(axis=0) + raw[count:].mean(axis=0)) / 2).astype(np.float32)
-    vectors = _centred(raw, center)
-    similarities = _similarities(vectors, catalogue.texts, vectors, catalogue.overlap)
-    gates = calibrate(similarities, catalogue.label_of, catalogue.faq_labels)
-    return PreparedVectors(vectors, center, gates.as_dict())
-
-
-def _similarities(said: Vectors, texts: Sequence[str], examples: Vectors, overlap: StemOverlap) -> Vectors:
-    """Meaning and words together: [texts, examples]."""
-    words = np.stack([overlap.of(text) for text in texts])
-    return ((1 - _WORD_SHARE) * (said @ examples.T) + _WORD_SHARE * words).astype(np.float32)
-
-
-def _centred(vectors: Vectors, center: Vectors) -> Vectors:
-    """Without the direction that all sentences share, and of length one again."""
-    moved = vectors - center
-    return (moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-9)).astype(np.float32)

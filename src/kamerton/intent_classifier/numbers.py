@@ -1,8 +1,8 @@
 """Numbers said in words or digits, Russian and Ukrainian, as a recogniser writes them.
 
-Parts are put together only as grammar allows (hundreds, then tens, then units): «двадцать сто» is two numbers, «100-25» is
-125, «сто-сто двадцать» is 100 and 120. Where a number is expected, punctuation between parts and recogniser's slips are
-forgiven; a slip on its own counts only when the exact reading holds no number at all.
+Parts are put together only as grammar allows (hundreds, then tens, then units): «двадцать сто» is two numbers,
+«100-25» is 125, «сто-сто двадцать» is 100 and 120. Where a number is expected, punctuation between parts and
+recogniser's slips are forgiven; a slip on its own counts only when the exact reading holds no number at all.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from kamerton.intent_classifier.number_atoms import Atom, read_atoms
-from kamerton.intent_classifier.words import Token, language_code, tokenize
+from kamerton.intent_classifier.words import Token, language_code, listed, tokenize
 
 _HYPHENS = frozenset({"", "-", "–", "—"})
 _FORGIVEN_GAPS = frozenset({",", ".", "...", "…", "-,", "..", ",…", "....", "…,"})
 _NEGATIONS = frozenset({"не"})
-_BEFORE_NUMBER = frozenset("на в у с около за по".split())
+_BEFORE_NUMBER = frozenset(listed("на в у с около за по"))
 _NONE = "ни"
 _WITH = frozenset({"с", "со", "з", "із"})
 _HALF = frozenset({"половиной", "половиною", "половинкой"})
@@ -34,7 +34,8 @@ class NumberSpan:
     last: int
     """Tokens it covers, as `words.tokenize` counts them."""
     room: float
-    """What could still be appended must be less than this: 100 after «сто», 10 after «двадцать», 1 when nothing fits."""
+    """What could still be appended must be less than this: 100 after «сто», 10 after «двадцать», 1 when nothing
+    fits."""
     exact: bool = True
     digits: bool = False
     """True when its last part was written in digits."""

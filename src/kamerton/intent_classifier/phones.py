@@ -9,11 +9,11 @@ import phonenumbers
 
 from kamerton.intent_classifier.number_words import number_words
 from kamerton.intent_classifier.numbers import find_numbers
-from kamerton.intent_classifier.words import Token, language_code, tokenize
+from kamerton.intent_classifier.words import Token, language_code, listed, tokenize
 
 _REGIONS = {"ru": "RU", "uk": "UA"}
 _PLUS = frozenset({"плюс"})
-_LINKS = frozenset("тире дефис черта дальше далее потом затем потім далі скобка и і".split())
+_LINKS = frozenset(listed("тире дефис черта дальше далее потом затем потім далі скобка и і"))
 _LEAST_DIGITS = 9
 _MOST_DIGITS = 15
 _DIGITS = re.compile(r"\d")

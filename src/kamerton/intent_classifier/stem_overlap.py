@@ -1,7 +1,7 @@
 """How much of what was said is said by an example in the same words, rare words counting more.
 
-Meaning alone calls «хочу взять ипотеку» close to «хочу оформить полис»; a rare word that no example knows says it is not. And
-a rare word that only one label knows («рассрочка») says that it is.
+Meaning alone calls «хочу взять ипотеку» close to «хочу оформить полис»; a rare word that no example knows says it is
+not. And a rare word that only one label knows («рассрочка») says that it is.
 """
 
 from __future__ import annotations

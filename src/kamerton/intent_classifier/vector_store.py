@@ -69,14 +69,15 @@ def _load(path: Path, key: str) -> PreparedVectors:
     try:
         with np.load(path, allow_pickle=False) as stored:
             header = json.loads(stored["header"].tobytes().decode("utf-8"))
+            stored_key, figures = header["key"], header["figures"]
             vectors, center = stored["vectors"], stored["center"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise _Stale(f"the file is corrupt: {error}") from error
-    if not isinstance(header, dict) or header.get("key") != key:
+    if stored_key != key:
         raise _Stale("texts, model or preparation have changed")
     if vectors.ndim != 2 or vectors.dtype != np.float32 or center.shape != (vectors.shape[1],):
         raise _Stale("the arrays have the wrong shape")
-    return PreparedVectors(vectors=vectors, center=center, figures=header["figures"])
+    return PreparedVectors(vectors=vectors, center=center, figures=figures)
 
 
 def _save(path: Path, key: str, prepared: PreparedVectors) -> None:

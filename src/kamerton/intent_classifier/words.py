@@ -51,6 +51,11 @@ def language_code(language: str) -> str:
     return code
 
 
+def listed(text: str) -> tuple[str, ...]:
+    """The folded words of a table, in order."""
+    return tuple(fold(text).split())
+
+
 def fold(text: str) -> str:
     """Lower case, without «ё» and apostrophes."""
     return text.lower().translate(_FOLDED)

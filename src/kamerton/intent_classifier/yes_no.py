@@ -14,8 +14,8 @@ _DOUBLED = 2
 def yes_no(text: str, language: str = "ru", *, expected: bool = False) -> bool | None:
     """True for agreement, False for refusal, None when the words say neither or both.
 
-    «да нет» is a refusal; «нет, всё верно» contradicts itself and is None, because acting on the wrong half is worse than
-    asking again.
+    «да нет» is a refusal; «нет, всё верно» contradicts itself and is None, because acting on the wrong half is worse
+    than asking again.
 
     Args:
         text: what was said.

@@ -28,6 +28,10 @@ class SegmenterSettings:
     """Quiet inside that lead that does not break it (the closure of «т» in «сто»)."""
     loud_credit_ms: float = 60.0
     """How much of that lead counts towards `start_ms`."""
+    sound_ms: float = 60.0
+    """A plain sound this long is suspected to be speech before the network says so."""
+    sound_patience_ms: float = 400.0
+    """How long a sound that the network does not call speech stays suspected."""
     suspicion_gap_ms: float = 130.0
     """Silence after which a suspicion is dropped."""
     pause_ms: float = 90.0
@@ -126,28 +130,38 @@ def _silence(
     start_s = window.end_s - window.length_ms / 1000
     gated = window.quiet_tail_ms >= window.length_ms
     since_s = start_s if state.loud_since_s is None else state.loud_since_s
-    if not speech:
-        if not gated:
-            return replace(state, loud_since_s=since_s, silence_ms=0.0), None
+    if speech:
+        onset_s = max(since_s, start_s - settings.loud_lead_ms / 1000)
+        credit_ms = min((start_s - onset_s) * 1000, settings.loud_credit_ms)
+        suspected = SegmenterState(Phase.SUSPICION, onset_s, window.end_s, window.length_ms + credit_ms)
+        return suspected, SpeechSuspected(onset_s)
+    if gated:
         if state.loud_since_s is None:
             return state, None
         quiet_ms = state.silence_ms + window.length_ms
         return (replace(state, silence_ms=quiet_ms) if quiet_ms < settings.loud_gap_ms else SegmenterState()), None
-    onset_s = max(since_s, start_s - settings.loud_lead_ms / 1000)
-    credit_ms = min((start_s - onset_s) * 1000, settings.loud_credit_ms)
-    speech_ms = window.length_ms + credit_ms
-    return SegmenterState(Phase.SUSPICION, onset_s, window.end_s, speech_ms), SpeechSuspected(onset_s)
+    sounding = replace(state, loud_since_s=since_s, silence_ms=0.0)
+    sound_ms = (window.end_s - since_s) * 1000
+    # Only a sound that has just begun: one that was suspected in vain is not suspected again while it lasts.
+    if window.loud and settings.sound_ms <= sound_ms < settings.sound_ms + 2 * window.length_ms:
+        return SegmenterState(Phase.SUSPICION, since_s, window.end_s), SpeechSuspected(since_s)
+    return sounding, None
 
 
 def _suspicion(
     state: SegmenterState, window: VadWindow, settings: SegmenterSettings, speech: bool, ended_s: float
 ) -> tuple[SegmenterState, SegmentEvent | None]:
     if not speech:
+        sound_ms = (window.end_s - state.onset_s) * 1000
+        if window.loud and sound_ms < settings.sound_patience_ms:
+            return replace(state, silence_ms=0.0), None
         silence_ms = state.silence_ms + window.length_ms
         if silence_ms >= settings.suspicion_gap_ms:
-            return SegmenterState(), SuspicionDropped()
+            return SegmenterState(loud_since_s=state.onset_s if window.loud else None), SuspicionDropped()
         return replace(state, silence_ms=silence_ms), None
-    speech_ms = state.speech_ms + window.length_ms
+    start_s = window.end_s - window.length_ms / 1000
+    lead_ms = min((start_s - state.onset_s) * 1000, settings.loud_credit_ms) if not state.speech_ms else 0.0
+    speech_ms = state.speech_ms + window.length_ms + lead_ms
     grown = replace(state, speech_ms=speech_ms, silence_ms=0.0, last_speech_end_s=ended_s)
     if speech_ms < settings.start_ms:
         return grown, None

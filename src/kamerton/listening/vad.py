@@ -33,6 +33,9 @@ class VadSettings:
     """Nothing quieter than this is ever speech."""
     gate_above_noise_db: float = 8.0
     """How far above the line's own noise a window must be to be judged at all."""
+    sound_floor_dbfs: float = -50.0
+    sound_above_noise_db: float = 15.0
+    """From these levels on a window is plainly a sound, whatever the network makes of it."""
     queue_windows: int = 64
     """Windows of one call that may wait (2 s); beyond it the oldest is dropped and counted."""
 
@@ -47,6 +50,8 @@ class VadWindow:
     """Length of the below-the-gate stretch at the window's end (its whole length when gated)."""
     length_ms: float
     end_s: float
+    loud: bool = False
+    """Plainly a sound: well above the line's noise."""
 
 
 class NoiseGate:
@@ -60,6 +65,11 @@ class NoiseGate:
     def threshold_dbfs(self) -> float:
         """Level below which audio counts as silence."""
         return max(self._settings.gate_floor_dbfs, self._noise_dbfs + self._settings.gate_above_noise_db)
+
+    def is_sound(self, level_dbfs: float) -> bool:
+        """True when a level is well above the line's noise."""
+        settings = self._settings
+        return level_dbfs >= max(settings.sound_floor_dbfs, self._noise_dbfs + settings.sound_above_noise_db)
 
     def learn(self, level_dbfs: float) -> None:
         """Take one window's level into account."""
@@ -77,6 +87,7 @@ class _Pending:
     level_dbfs: float
     quiet_tail_ms: float
     end_s: float
+    loud: bool = False
     reported: bool = True
 
 
@@ -115,6 +126,7 @@ class VadChannel:
     def _take(self, samples: Floats, now_s: float) -> None:
         level = _dbfs(float(samples @ samples) / samples.size)
         threshold = self.gate.threshold_dbfs
+        loud = self.gate.is_sound(level)
         self.gate.learn(level)
         if level < threshold:
             self._silent(samples, level, now_s)
@@ -125,7 +137,7 @@ class VadChannel:
             # The network hears the window before the first loud one, so that it does not start cold in mid-word.
             self._enqueue(_Pending(self._previous, level, 0.0, now_s, reported=False))
         self._silent_windows = 0
-        self._enqueue(_Pending(samples, level, self._quiet_tail_ms(samples, threshold), now_s))
+        self._enqueue(_Pending(samples, level, self._quiet_tail_ms(samples, threshold), now_s, loud))
 
     def _silent(self, samples: Floats, level: float, now_s: float) -> None:
         self._silent_windows += 1
@@ -158,7 +170,14 @@ class VadChannel:
         """Tell the call about a judged window."""
         if self._open and window.reported:
             self.sink(
-                VadWindow(probability, window.level_dbfs, window.quiet_tail_ms, self.shape.window_ms, window.end_s)
+                VadWindow(
+                    probability,
+                    window.level_dbfs,
+                    window.quiet_tail_ms,
+                    self.shape.window_ms,
+                    window.end_s,
+                    window.loud,
+                )
             )
 
 

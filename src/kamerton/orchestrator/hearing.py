@@ -15,6 +15,10 @@ from kamerton.orchestrator.services import CallServices
 _GRADES = (Completeness.OPEN, Completeness.COMPLETE, Completeness.PLAUSIBLE)
 """Several readings of one sound: caution first, then confidence."""
 
+_CHARACTERS_PER_S = 25.0
+_CHARACTERS_AT_ONCE = 4
+"""Nobody speaks faster than that: more text than this was not said. Recognisers make sentences of a cough or «угу»."""
+
 
 class Hearing:
     """Follows the caller's turns of one call. Plain calls from the turn loop only.
@@ -56,11 +60,18 @@ class Hearing:
         """It was no turn."""
         self.exchange = None
 
-    def partial(self, event: Partial, contested: bool) -> ev.WordsHeard:
-        """Words of the open turn: how finished they sound, and whether they are more than «угу»."""
+    def partial(self, event: Partial, contested: bool, sound_ms: float) -> ev.WordsHeard:
+        """Words of the open turn: how finished they sound, and whether they are more than «угу».
+
+        Args:
+            event: the words.
+            contested: the caller said them while the bot could be heard.
+            sound_ms: length of the sound in which they were found.
+        """
         readings = self._conversation.readings(event.text, event.alternatives)
         completeness = self._grade(readings)
-        backchannel = not readings or (contested and self._is_backchannel(readings[0], completeness))
+        possible = len(event.text) <= _CHARACTERS_AT_ONCE + sound_ms / 1000 * _CHARACTERS_PER_S
+        backchannel = not readings or (contested and (not possible or self._is_backchannel(readings[0], completeness)))
         if readings and not backchannel:
             self._publish(TranscriptUpdated("user", readings[0], final=False, turn=event.turn))
             if event.stable:

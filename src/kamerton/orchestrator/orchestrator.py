@@ -191,7 +191,9 @@ class Orchestrator:
         floor = self._floor
         if isinstance(event, Partial):
             if event.turn == floor.turn and floor.caller in (Caller.SPEAKING, Caller.PAUSED):
-                self._step(self._hearing.partial(event, floor.contested))
+                since_onset_ms = (anyio.current_time() - floor.onset_s) * 1000
+                sound_ms = floor.spoken_ms if floor.caller is Caller.PAUSED else since_onset_ms
+                self._step(self._hearing.partial(event, floor.contested, sound_ms))
             return
         current = event.turn == floor.turn and floor.caller is Caller.FINISHED
         final = self._hearing.final(event, current, anyio.current_time())

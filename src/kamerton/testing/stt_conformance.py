@@ -239,7 +239,7 @@ class SttConformance:
 
     @staticmethod
     async def _rest(stream: SttStream) -> list[SttEvent]:
-        """Outcomes that are waiting although none is due. A turn is passed through first, to flush what is under way."""
+        """Outcomes that came although none was due, up to the end of an empty turn passed through behind them."""
         stream.begin_turn(1_000, HINT)
         stream.end_of_turn()
         events: list[SttEvent] = []

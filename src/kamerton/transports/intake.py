@@ -131,11 +131,10 @@ class Intake:
             self._drop("the caller sends faster than real time; audio beyond the allowed advance is dropped")
             return
         self._credit_frames = credit - 1.0
-        sink = self._sink
-        if sink is None:
+        if self._sink is None:
             self._wait(pcm)
         else:
-            self._deliver(sink, pcm)
+            self._deliver(self._sink, pcm)
 
     def _deliver(self, sink: MediaSink, pcm: bytes) -> None:
         frame = AudioFrame(pcm, self._format, self._next_sample)

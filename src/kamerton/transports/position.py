@@ -33,7 +33,7 @@ class DelayedPosition:
     def position(self, now_s: float, unsent_samples: int = 0) -> PlayoutPosition:
         """The position now; `unsent_samples` of what was sent are known to wait on this side still."""
         waiting_s = max(0.0, self._delay_s - (now_s - self._last_sent_at_s))
-        queued = int(waiting_s * self._rate_hz) + unsent_samples
+        queued = round(waiting_s * self._rate_hz) + unsent_samples
         self._heard_samples = max(self._heard_samples, self._sent_samples - queued)
         return PlayoutPosition(self._sent_samples, self._sent_samples - self._heard_samples)
 
@@ -83,7 +83,7 @@ class AcknowledgedPosition:
             heard = self._played_samples
             if self._playing:
                 elapsed_ms = min((now_s - self._played_at_s) * 1000, ACKNOWLEDGEMENT_TRUST_MS)
-                heard += int(elapsed_ms * self._rate_hz / 1000)
+                heard += round(elapsed_ms * self._rate_hz / 1000)
         else:
             guess = self._estimate.position(now_s)
             heard = guess.sent_samples - guess.far_queued_samples

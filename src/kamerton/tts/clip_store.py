@@ -12,6 +12,7 @@ import json
 import logging
 import os
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -93,7 +94,8 @@ class ClipFolder:
         clip = _decoded(data, key)
         if clip is None:
             _log.warning("a stored clip is damaged; it is rendered again", extra={"file": path.name})
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
         return clip
 
     def save(self, key: ClipKey, clip: Clip) -> None:
@@ -107,7 +109,8 @@ class ClipFolder:
             part.write_bytes(_encoded(clip))
             part.replace(path)
         except OSError as error:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
             _log.warning("a clip cannot be stored; it will be rendered at each start", extra={"reason": str(error)})
 
     def _path(self, key: ClipKey) -> Path:

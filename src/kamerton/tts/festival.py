@@ -69,7 +69,7 @@ class FestivalTextToSpeech:
         self._idle: list[FestivalProcess] = []
         self._started = 0
         self._closed = False
-        self._folder = tempfile.TemporaryDirectory(prefix="kamerton-festival-")
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     @property
     def name(self) -> str:
@@ -106,7 +106,8 @@ class FestivalTextToSpeech:
             while self._processes:
                 await self._processes.pop().stop()
         self._idle.clear()
-        self._folder.cleanup()
+        if self._folder is not None:
+            self._folder.cleanup()
 
     async def _render(self, audio_format: AudioFormat, clause: str) -> bytes:
         letters = russian_letters(clause)
@@ -152,6 +153,8 @@ class FestivalTextToSpeech:
                 return process
             await self._give_back(process, healthy=False)
         self._check_open()
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="kamerton-festival-")
         self._started += 1
         process = await FestivalProcess.start(self._program, self._voice, Path(self._folder.name), self._started)
         self._processes.add(process)

@@ -1,9 +1,10 @@
 """One warm Festival interpreter: a child process that speaks clause after clause.
 
-Protocol, on its standard input: one Scheme form per line. Each request prints one line `spoken N` on standard output
-when its WAV file is complete; an error prints a back-trace instead and the interpreter reads on. Measured with
-`voice_msu_ru_nsh_clunits`: 0.3 to 0.6 s to load, 35 to 330 ms a sentence, 190 MB of memory at first and 460 MB once
-every unit of the voice has been used.
+Protocol, on its standard input: one Scheme form per line. Each request is two forms: the first one prints `spoken N` on
+standard output when its WAV file is complete, the second one `over N`. After an error in the first one (told on
+standard error, at times with a back-trace on standard output) the interpreter reads on, so `over` comes alone.
+Measured with `voice_msu_ru_nsh_clunits`: 0.3 to 0.6 s to load, 35 to 330 ms a sentence, 190 MB of memory at first and
+460 MB once every unit of the voice has been used.
 """
 
 from __future__ import annotations
@@ -64,17 +65,16 @@ class FestivalProcess:
             ) from error
         self = cls(process, folder, number)
         try:
-            await self._send(f'(begin ({voice}) (format t "loaded\\n") (fflush nil))')
-            line = await self._line()
+            loaded = await self._request(f"({voice})")
         except EngineError as error:
             await self.stop()
             raise ModelError(f"Festival ended while it loaded {voice}; run: apt-get install festvox-ru") from error
         except BaseException:
             await self.stop()
             raise
-        if line != "loaded":
+        if not loaded:
             await self.stop()
-            raise ModelError(f"Festival does not know {voice} ({line}); run: apt-get install festvox-ru")
+            raise ModelError(f"Festival does not know {voice}; run: apt-get install festvox-ru")
         _log.info("Festival started", extra={"pid": process.pid, "voice": voice})
         return self
 
@@ -89,15 +89,8 @@ class FestivalProcess:
         Raises:
             EngineError: the interpreter died or reported an error; it must be stopped.
         """
-        self._requests += 1
-        number = self._requests
-        await self._send(
-            f'(begin (utt.save.wave (SynthText "{letters}") "{self._wav}" (quote riff))'
-            f' (format t "spoken {number}\\n") (fflush nil))'
-        )
-        while (line := await self._line()) != f"spoken {number}":
-            if not line.startswith("spoken "):
-                raise EngineError(f"Festival failed at a text of {len(letters)} characters: {line}; it is restarted")
+        if not await self._request(f'(utt.save.wave (SynthText "{letters}") "{self._wav}" (quote riff))'):
+            raise EngineError(f"Festival failed at a text of {len(letters)} characters; it is restarted")
         return await anyio.to_thread.run_sync(self._take_wav)
 
     async def stop(self) -> None:
@@ -116,6 +109,17 @@ class FestivalProcess:
             raise EngineError(
                 f"Festival's answer cannot be read: {error}; check the space in {self._wav.parent}"
             ) from error
+
+    async def _request(self, form: str) -> bool:
+        """Evaluate a form; False when it failed. What earlier, cancelled requests still print is skipped."""
+        self._requests += 1
+        number = self._requests
+        await self._send(f'(begin {form} (format t "spoken {number}\\n"))')
+        await self._send(f'(begin (format t "over {number}\\n") (fflush nil))')
+        spoken = False
+        while (line := await self._line()) != f"over {number}":
+            spoken = spoken or line == f"spoken {number}"
+        return spoken
 
     async def _send(self, form: str) -> None:
         try:

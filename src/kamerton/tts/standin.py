@@ -9,6 +9,7 @@ from typing import Final
 
 from kamerton.audio.tone import tone
 from kamerton.domain.audio import AudioFormat
+from kamerton.domain.errors import EngineError
 from kamerton.domain.synthesis import SpeechChunk, TtsCapabilities
 from kamerton.tts.clauses import clauses_of
 
@@ -18,6 +19,11 @@ _INDEX_STEP_HZ: Final = 50.0
 _LOWEST_HZ: Final = 300.0
 
 _shared_tone = lru_cache(maxsize=64)(tone)
+
+
+def _check_language(language: str) -> None:
+    if language not in _LANGUAGES:
+        raise EngineError(f"the stand-in voice plays {', '.join(_LANGUAGES)}, not '{language}'; choose one of them")
 
 
 class ToneTextToSpeech:
@@ -37,13 +43,18 @@ class ToneTextToSpeech:
 
     @property
     def capabilities(self) -> TtsCapabilities:
-        """Any language, as it says no words; a streamed text is awaited to its end."""
+        """Every assistant's language; a streamed text is awaited to its end."""
         return TtsCapabilities(_LANGUAGES, streams_text=False)
 
     async def speak(
         self, text: str | AsyncIterable[str], *, language: str, audio_format: AudioFormat
     ) -> AsyncGenerator[SpeechChunk, None]:
-        """Yield the tone; nothing for a text without words."""
+        """Yield the tone; nothing for a text without words.
+
+        Raises:
+            EngineError: a language that no assistant has.
+        """
+        _check_language(language)
         async with aclosing(clauses_of(text)) as clauses:
             whole = " ".join([clause async for clause in clauses])
         if any(character.isalnum() for character in whole):
@@ -71,7 +82,7 @@ class IndexedToneTextToSpeech:
 
     @property
     def capabilities(self) -> TtsCapabilities:
-        """Any language; text may come in pieces."""
+        """Every assistant's language; text may come in pieces."""
         return TtsCapabilities(_LANGUAGES, streams_text=True)
 
     def frequency_hz(self, clause: str) -> float:
@@ -81,7 +92,12 @@ class IndexedToneTextToSpeech:
     async def speak(
         self, text: str | AsyncIterable[str], *, language: str, audio_format: AudioFormat
     ) -> AsyncGenerator[SpeechChunk, None]:
-        """Yield a tone per clause."""
+        """Yield a tone per clause.
+
+        Raises:
+            EngineError: a language that no assistant has.
+        """
+        _check_language(language)
         async with aclosing(clauses_of(text)) as clauses:
             async for clause in clauses:
                 if any(character.isalnum() for character in clause):

@@ -1,4 +1,5 @@
 import struct
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -120,3 +121,12 @@ def test_damage_is_never_more_than_a_configuration_error(noise: bytes, at: int, 
             continue
         assert len(read.pcm) % 2 == 0
         assert read.pcm
+
+
+def test_our_wav_files_are_read_by_others(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    pcm = bytes(range(200))
+    write_wav_file(path, pcm, PHONE)
+    with wave.open(str(path)) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (8000, 1, 2)
+        assert file.readframes(1000) == pcm

@@ -9,6 +9,7 @@ from kamerton.testing.caller.wire_measure import (
     ReceivedAudio,
     barge_in_effect,
     bot_segments,
+    confirmed_drop_s,
     first_audible_after,
     pacing,
 )
@@ -83,6 +84,15 @@ def test_a_silent_bot_cannot_yield() -> None:
     assert (effect.duck_ms, effect.silence_ms) == (None, None)
     effect = barge_in_effect(heard((0.7, LOUD), (3.0, SILENT)), 1.0, 2.0)
     assert (effect.duck_ms, effect.silence_ms) == (None, None)
+
+
+def test_the_servers_word_tells_ducking_from_a_dip_in_speech() -> None:
+    speech = heard((1.04, LOUD), (0.12, SILENT), (0.1, LOUD), (1.0, LOUD - 6))
+    dip = barge_in_effect(speech, 1.0, 2.0)
+    assert dip.duck_ms == pytest.approx(40, abs=0.01)
+    assert confirmed_drop_s(speech, 1.0, 1.25) == pytest.approx(1.26)
+    assert confirmed_drop_s(heard((3.0, LOUD)), 1.0, 1.25) is None
+    assert confirmed_drop_s(heard((1.1, LOUD)), 1.0, 1.25) is None
 
 
 def test_pacing_tells_jitter_and_late_frames() -> None:

@@ -42,6 +42,14 @@ def test_text_is_cut_where_a_reader_breathes(text: str, clauses: tuple[str, ...]
     assert split_clauses(text) == clauses
 
 
+@pytest.mark.parametrize("text", ["слово " * 100, "а" * 500, "слово, слово слово " * 40])
+def test_endless_sentences_are_cut_at_a_space_where_there_is_one(text: str) -> None:
+    clauses = split_clauses(text)
+    assert all(len(clause) <= MAX_CHARS for clause in clauses)
+    joined = "".join(clauses) if " " not in text else " ".join(clauses)
+    assert joined == text.strip()
+
+
 @given(st.text(alphabet="аб .,!?—«»\n1", max_size=400))
 def test_nothing_is_lost_and_nothing_is_too_long(text: str) -> None:
     clauses = split_clauses(text)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from kamerton.domain.notices import TurnFinished
+from kamerton.domain.notices import BargeInDecided, TurnFinished
 from kamerton.observability.timeline import REPORTED_NAMES, mark_at_s, span_ms
 from kamerton.observability.turn_recorder import CallRecord
 from kamerton.testing.caller.line import CallerLine, Utterance
@@ -14,6 +14,7 @@ from kamerton.testing.caller.wire_measure import (
     ReceivedAudio,
     barge_in_effect,
     bot_segments,
+    confirmed_drop_s,
     first_audible_after,
 )
 
@@ -84,12 +85,13 @@ def make_report(
     """
     received = line.received
     finished = record.finished if record else None
+    decided = record.barge_ins if record else ()
     return CallReport(
         call_id=str(line.call_id),
         assistant=record.started.assistant if record and record.started else assistant,
         ended_by=finished.ended_by if finished else (line.ended_by or "caller"),
         turns=tuple(_reported_turns(line, record.turns if record else (), received)),
-        barge_ins=tuple(_barge_in(line, received, said, reply_at_s) for said, reply_at_s in barge_ins),
+        barge_ins=tuple(_barge_in(received, said, reply_at_s, decided) for said, reply_at_s in barge_ins),
         state=dict(finished.variables) if finished else {},
     )
 
@@ -165,15 +167,26 @@ def reply_start_s(received: ReceivedAudio, onset_s: float) -> float | None:
     return next((part.start_s for part in bot_segments(received) if part.start_s > onset_s), None)
 
 
-def _barge_in(line: CallerLine, received: ReceivedAudio, said: Utterance, reply_at_s: float | None) -> BargeIn:
+def _barge_in(
+    received: ReceivedAudio, said: Utterance, reply_at_s: float | None, decided: Sequence[BargeInDecided]
+) -> BargeIn:
     onset_s = said.onset_at_s
     if onset_s is None:
         return BargeIn(None, None, None)
     end_s = said.end_at_s or onset_s
     last_s = received.arrivals_s[-1] if len(received.arrivals_s) else onset_s
     effect = barge_in_effect(received, onset_s, min(end_s + EFFECT_AFTER_SPEECH_S, float(last_s)))
-    since_reply_ms = None if reply_at_s is None else _since_ms(reply_at_s, onset_s)
-    return BargeIn(_rounded(since_reply_ms), _rounded(effect.duck_ms), _rounded(effect.silence_ms))
+    told_s = [
+        each.ducked_at_s
+        for each in decided
+        if each.ducked_at_s is not None and onset_s <= each.ducked_at_s <= end_s + EFFECT_AFTER_SPEECH_S
+    ]
+    confirmed_s = confirmed_drop_s(received, onset_s, told_s[0]) if told_s else None
+    return BargeIn(
+        onset_ms=None if reply_at_s is None else _rounded(_since_ms(reply_at_s, onset_s)),
+        duck_ms=_rounded(effect.duck_ms if confirmed_s is None else _since_ms(onset_s, confirmed_s)),
+        silence_ms=_rounded(effect.silence_ms),
+    )
 
 
 def _since_ms(begun_s: float, instant_s: float | None) -> float | None:

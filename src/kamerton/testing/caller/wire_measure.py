@@ -24,6 +24,8 @@ DUCK_DB: Final = 6.0
 DUCK_HOLD_S: Final = 0.1
 """A level drop counts as ducking when it lasts this long; words have shorter dips."""
 RUNNING_LEVEL_S: Final = 0.5
+CONFIRM_S: Final = 0.2
+CONFIRM_DB: Final = 3.0
 LATE_GAP_S: Final = 0.04
 """A frame more than this after the one before it is late."""
 
@@ -104,11 +106,24 @@ def barge_in_effect(
     audible = before.levels_dbfs[before.levels_dbfs >= AUDIBLE_DBFS]
     if not len(audible) or before.levels_dbfs[-5:].max() < AUDIBLE_DBFS:
         return BargeInEffect(None, None)
-    running_dbfs = 10.0 * np.log10(np.mean(10.0 ** (audible / 10.0)))
+    running_dbfs = _mean_dbfs(audible)
     after = received.between(onset_s, until_s)
     ducked_s = _first_lasting(after, after.levels_dbfs <= running_dbfs - DUCK_DB, DUCK_HOLD_S, until_s)
     silent_s = _first_lasting(after, after.levels_dbfs < AUDIBLE_DBFS, silence_hold_s, until_s)
     return BargeInEffect(_since_ms(onset_s, ducked_s), _since_ms(onset_s, silent_s))
+
+
+def confirmed_drop_s(received: ReceivedAudio, onset_s: float, told_s: float) -> float | None:
+    """First frame at or after the instant at which the server says it ducked, when the wire bears it out.
+
+    Speech has dips of its own, which `barge_in_effect` may take for ducking; the server's word says where to look. It is
+    borne out when the 200 ms from there are 3 dB or more below the level before the onset.
+    """
+    before = received.between(onset_s - RUNNING_LEVEL_S, onset_s).levels_dbfs
+    after = received.between(told_s, told_s + CONFIRM_S)
+    if not len(before) or not len(after.levels_dbfs) or _mean_dbfs(after.levels_dbfs) > _mean_dbfs(before) - CONFIRM_DB:
+        return None
+    return float(after.arrivals_s[0])
 
 
 def pacing(arrivals: Sequence[Floats]) -> Pacing:
@@ -136,6 +151,11 @@ def _first_lasting(frames: ReceivedAudio, low: NDArray[np.bool_], hold_s: float,
         if over_s - frames.arrivals_s[begin] >= hold_s - 1e-6:
             return float(frames.arrivals_s[begin])
     return None
+
+
+def _mean_dbfs(levels: Floats) -> float:
+    """Mean power as a level."""
+    return float(10.0 * np.log10(np.mean(10.0 ** (levels / 10.0))))
 
 
 def _since_ms(onset_s: float, instant_s: float | None) -> float | None:

@@ -6,7 +6,7 @@ little-endian mono. Facts are from the source of Asterisk 18 to 23 (res_audiosoc
 
 from __future__ import annotations
 
-from types import MappingProxyType
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -14,19 +14,17 @@ KIND_TERMINATE: Final = 0x00
 KIND_UUID: Final = 0x01
 KIND_DTMF: Final = 0x03
 KIND_ERROR: Final = 0xFF
-AUDIO_RATES_HZ: Final = MappingProxyType(
-    {
-        0x10: 8000,
-        0x11: 12000,
-        0x12: 16000,
-        0x13: 24000,
-        0x14: 32000,
-        0x15: 44100,
-        0x16: 48000,
-        0x17: 96000,
-        0x18: 192000,
-    }
-)
+AUDIO_RATES_HZ: Final[Mapping[int, int]] = {
+    0x10: 8000,
+    0x11: 12000,
+    0x12: 16000,
+    0x13: 24000,
+    0x14: 32000,
+    0x15: 44100,
+    0x16: 48000,
+    0x17: 96000,
+    0x18: 192000,
+}
 """Sample rate by audio kind. Asterisk has the kinds above 0x10 since 20.17, 21.12, 22.7 and 23.1."""
 
 HEADER_BYTES: Final = 3

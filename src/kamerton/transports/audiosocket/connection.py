@@ -171,7 +171,12 @@ class AudioSocketConnection(asyncio.BufferedProtocol):
             transport.abort()
             return
         transport.write(TERMINATE)
-        transport.write_eof()
+        try:
+            transport.write_eof()
+        except OSError:
+            # The far end has reset the connection, and asyncio has not noticed yet.
+            transport.abort()
+            return
         self._after(self._settings.close_timeout_s, "close", transport.abort)
 
     # Events and deadlines.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from kamerton.domain.audio import SAMPLE_BYTES, WIDEBAND
@@ -143,7 +143,7 @@ def encode_error(message: str, where: str = "") -> str:
 
 def encode_ended(ended: CallFinished) -> str:
     """The server's last message."""
-    payload = asdict(ended)
+    payload = _fields(ended)
     del payload["call_id"]
     return _encode("call_ended", payload)
 
@@ -154,11 +154,11 @@ def encode_notice(notice: Notice) -> str | None:
         case MindStateChanged():
             return _encode("bot_mind_state_update", {"state": notice.state.value, "details": notice.details})
         case TranscriptUpdated():
-            return _encode("transcript", asdict(notice))
+            return _encode("transcript", _fields(notice))
         case TurnFinished():
-            return _encode("turn_metrics", asdict(notice))
+            return _encode("turn_metrics", _fields(notice))
         case BargeInDecided():
-            return _encode("barge_in", asdict(notice))
+            return _encode("barge_in", _fields(notice))
         case ErrorOccurred(message, where):
             return encode_error(message, where)
         case CallFinished():
@@ -167,8 +167,15 @@ def encode_notice(notice: Notice) -> str | None:
             return None
 
 
+def _fields(notice: Notice) -> dict[str, Any]:
+    """The fields as they are: `dataclasses.asdict` would copy what they hold, and fail on read-only mappings."""
+    return {field.name: getattr(notice, field.name) for field in fields(notice)}
+
+
 def _encode(kind: str, payload: Mapping[str, Any]) -> str:
-    return json.dumps({"type": kind, "payload": _plain(payload)}, ensure_ascii=False, allow_nan=False)
+    text = json.dumps({"type": kind, "payload": _plain(payload)}, ensure_ascii=False, allow_nan=False)
+    # A lone surrogate, from a broken recogniser say, must not break the connection.
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _plain(value: Any, depth: int = 0) -> Any:

@@ -1,0 +1,351 @@
+"""The AudioSocket server over real sockets: what callers and strangers may do to it."""
+
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import anyio
+import anyio.lowlevel
+import pytest
+from anyio.abc import SocketStream
+
+from kamerton.domain.audio import PHONE, WIDEBAND, AudioFormat
+from kamerton.domain.errors import CallEnded, ConfigurationError
+from kamerton.domain.media import CallHandler, CallMedia
+from kamerton.testing.media_conformance import Operator, numbered_frames
+from kamerton.transports.admission import CallGate, CallLimits
+from kamerton.transports.audiosocket.client import AudioSocketCaller
+from kamerton.transports.audiosocket.codec import encode_audio, encode_uuid
+from kamerton.transports.audiosocket.server import AudioSocketTransport
+from kamerton.transports.audiosocket.settings import AudioSocketSettings
+from kamerton.transports.refusal import BusyLine
+
+pytestmark = [pytest.mark.anyio, pytest.mark.socket]
+
+HOST = "127.0.0.1"
+QUICK = AudioSocketSettings(port=0, rate_hz=8000, close_timeout_s=0.3)
+
+
+async def served(
+    transport: AudioSocketTransport, handler: CallHandler, scene: Callable[[int], Awaitable[None]]
+) -> AudioSocketTransport:
+    """Serve while the scene plays; `scene` gets the port."""
+    async with anyio.create_task_group() as serving:
+        port = await serving.start(transport.serve, handler)
+        with anyio.fail_after(20):
+            await scene(port)
+        serving.cancel_scope.cancel()
+    assert transport.port == 0
+    return transport
+
+
+async def everything(stream: SocketStream) -> bytes:
+    """All bytes until the server closes."""
+    received = b""
+    while True:
+        try:
+            received += await stream.receive()
+        except (anyio.EndOfStream, anyio.BrokenResourceError):
+            return received
+
+
+async def dial(port: int, audio_format: AudioFormat = PHONE, call_id: UUID | None = None) -> AudioSocketCaller:
+    return await AudioSocketCaller.dial(HOST, port, call_id or uuid4(), audio_format)
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\x00" * 100, b"\0" * 1000, b"\x10\x01\x40" * 200],
+)
+async def test_garbage_ends_its_own_connection_with_a_clear_line(
+    garbage: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    operator = Operator()
+
+    async def scene(port: int) -> None:
+        async with await dial(port) as caller:
+            media = await operator.answer()
+            async with await anyio.connect_tcp(HOST, port) as stranger:
+                await stranger.send(garbage)
+                assert await everything(stranger) == b"\0\0\0"
+            frame = numbered_frames(PHONE, 1)[0]
+            media.send(frame)
+            assert await caller.hear(320) == frame
+
+    with caplog.at_level(logging.WARNING):
+        transport = await served(AudioSocketTransport(QUICK), operator, scene)
+    assert transport.counters["ended_protocol_error"] == 1
+    assert [record.message for record in caplog.records] == [
+        "an AudioSocket connection is closed: it breaks the protocol"
+    ]
+    assert "is this an AudioSocket client?" in str(vars(caplog.records[0])["reason"])
+
+
+async def test_a_malformed_message_ends_that_call_only() -> None:
+    operators = [Operator(), Operator()]
+    waiting = iter(operators)
+
+    async def handler(media: CallMedia) -> None:
+        await next(waiting)(media)
+
+    async def scene(port: int) -> None:
+        async with await dial(port) as caller, await anyio.connect_tcp(HOST, port) as broken:
+            await operators[0].answer()
+            await broken.send(encode_uuid(uuid4()) + encode_audio(8000, bytes(320)) + b"\x10\x00\x03abc")
+            assert (await everything(broken)).endswith(b"\0\0\0")
+            await operators[1].sink.until(lambda sink: bool(sink.hang_ups))
+            assert operators[1].sink.hang_ups == [("hang_up", "protocol_error")]
+            assert operators[0].sink.hang_ups == []
+            await caller.speak(bytes(320))
+            await operators[0].sink.until(lambda sink: len(sink.frames) == 1)
+
+    await served(AudioSocketTransport(QUICK), handler, scene)
+
+
+async def test_a_stranger_that_says_nothing_is_closed_in_time() -> None:
+    async def scene(port: int) -> None:
+        async with await anyio.connect_tcp(HOST, port) as stranger:
+            assert await everything(stranger) == b"\0\0\0"
+
+    settings = AudioSocketSettings(port=0, identify_timeout_s=0.2)
+    transport = await served(AudioSocketTransport(settings), Operator(), scene)
+    assert transport.counters["ended_no_uuid"] == 1
+
+
+async def test_strangers_that_only_connect_are_bounded() -> None:
+    async def scene(port: int) -> None:
+        async with await anyio.connect_tcp(HOST, port), await anyio.connect_tcp(HOST, port) as second:
+            assert await everything(second) == b"\0\0\0"
+
+    transport = await served(AudioSocketTransport(AudioSocketSettings(port=0, max_pending=1)), Operator(), scene)
+    assert transport.counters["crowded_out"] == 1
+
+
+async def test_a_caller_without_audio_is_served_and_in_the_end_taken_for_half_open() -> None:
+    operator = Operator()
+
+    async def scene(port: int) -> None:
+        async with await dial(port) as caller:
+            media = await operator.answer()
+            assert media.info.format == PHONE
+            frame = numbered_frames(PHONE, 1)[0]
+            media.send(frame)
+            assert await caller.hear(320) == frame
+            assert await caller.goodbye()
+
+    settings = AudioSocketSettings(port=0, idle_timeout_s=0.4, close_timeout_s=0.3)
+    await served(AudioSocketTransport(settings), operator, scene)
+    assert operator.sink.hang_ups == [("hang_up", "half_open")]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"), [(PHONE, PHONE), (WIDEBAND, WIDEBAND), (AudioFormat(48000), WIDEBAND)], ids=str
+)
+async def test_the_first_audio_decides_the_format(said: AudioFormat, expected: AudioFormat) -> None:
+    operator = Operator()
+
+    async def scene(port: int) -> None:
+        async with await dial(port, said) as caller:
+            for _ in range(30):
+                await caller.speak(said.silence())
+            await operator.sink.until(lambda sink: len(sink.frames) >= 20)
+            assert {frame.format for frame in operator.sink.frames} == {expected}
+
+    settings = AudioSocketSettings(port=0, format_wait_ms=5000, close_timeout_s=0.3)
+    await served(AudioSocketTransport(settings), operator, scene)
+
+
+async def test_audio_of_another_rate_within_a_call_is_resampled() -> None:
+    operator = Operator()
+
+    async def scene(port: int) -> None:
+        call_id = uuid4()
+        async with await anyio.connect_tcp(HOST, port) as stream:
+            await stream.send(encode_uuid(call_id) + encode_audio(8000, bytes(320)))
+            for _ in range(40):
+                await stream.send(encode_audio(16000, bytes(640)))
+            await operator.sink.until(lambda sink: len(sink.frames) >= 30)
+            assert {(frame.format, len(frame.pcm)) for frame in operator.sink.frames} == {(PHONE, 320)}
+
+    await served(AudioSocketTransport(QUICK), operator, scene)
+
+
+async def test_every_ptime_is_cut_into_frames() -> None:
+    operator = Operator()
+
+    async def scene(port: int) -> None:
+        async with await dial(port) as caller:
+            said = b"".join(numbered_frames(PHONE, 24))
+            at = 0
+            for ptime_ms in (10, 30, 60, 40, 20, 80, 100, 10, 30, 100):
+                await caller.speak(said[at : at + ptime_ms * 16])
+                at += ptime_ms * 16
+            assert at == len(said)
+            await operator.sink.until(lambda sink: len(sink.frames) == 24)
+            assert b"".join(frame.pcm for frame in operator.sink.frames) == said
+
+    await served(AudioSocketTransport(QUICK), operator, scene)
+
+
+async def test_a_flooding_caller_is_bounded() -> None:
+    operator = Operator()
+
+    async def scene(port: int) -> None:
+        async with await dial(port) as caller:
+            await operator.answer()
+            for _ in range(100):
+                await caller.speak(bytes(320 * 10))
+            await caller.press("1")
+            await operator.sink.until(lambda sink: ("dtmf", "1") in sink.events)
+            assert 50 <= len(operator.sink.frames) < 500
+
+    transport = await served(AudioSocketTransport(QUICK), operator, scene)
+    assert transport.counters["dropped_in_ms"] == (1000 - len(operator.sink.frames)) * 20
+
+
+async def test_a_caller_that_does_not_read_loses_frames_and_then_the_call() -> None:
+    operator = Operator()
+
+    async def scene(port: int) -> None:
+        slow = socket.socket()
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect((HOST, port))
+        try:
+            slow.sendall(encode_uuid(uuid4()))
+            media = await operator.answer()
+            frame = bytes(320)
+            frames = 0
+            while not operator.sink.hang_ups:
+                media.send(frame)
+                frames += 1
+                await anyio.lowlevel.checkpoint()
+            assert 0 < media.position().sent_samples < frames * 160
+            assert operator.sink.hang_ups == [("hang_up", "not_reading")]
+            operator.released.set()
+        finally:
+            slow.close()
+
+    settings = AudioSocketSettings(port=0, rate_hz=8000, not_reading_s=0.3)
+    transport = await served(AudioSocketTransport(settings), operator, scene)
+    assert transport.counters["dropped_out_frames"] > 0
+
+
+async def test_a_slow_reader_that_catches_up_keeps_the_call() -> None:
+    operator = Operator()
+
+    async def scene(port: int) -> None:
+        async with await dial(port) as caller:
+            media = await operator.answer()
+            for _ in range(3000):
+                media.send(bytes(320))
+            sent = media.position().sent_samples
+            await caller.hear(sent * 2)
+            frame = numbered_frames(PHONE, 1, first=7)[0]
+            media.send(frame)
+            assert await caller.hear(320) == frame
+            assert operator.sink.hang_ups == []
+
+    await served(AudioSocketTransport(QUICK), operator, scene)
+
+
+async def test_a_live_calls_id_cannot_be_taken_over() -> None:
+    operator = Operator()
+
+    async def scene(port: int) -> None:
+        call_id = uuid4()
+        async with await dial(port, call_id=call_id) as caller:
+            media = await operator.answer()
+            assert media.info.call_id == str(call_id)
+            async with await dial(port, call_id=call_id) as thief:
+                assert await thief.goodbye()
+            frame = numbered_frames(PHONE, 1)[0]
+            media.send(frame)
+            assert await caller.hear(320) == frame
+
+    transport = await served(AudioSocketTransport(QUICK), operator, scene)
+    assert transport.counters["duplicate"] == 1
+
+
+async def test_calls_over_the_limit_hear_the_busy_line_and_further_ones_are_cut() -> None:
+    operator = Operator()
+    clip = b"".join(numbered_frames(PHONE, 25)) + b"\x01\x00"
+    gate = CallGate(CallLimits(max_calls=1, max_refusals=1))
+
+    async def scene(port: int) -> None:
+        async with await dial(port) as caller:
+            media = await operator.answer()
+            async with await dial(port) as refused:
+                assert await refused.hear(320) == clip[:320]
+                async with await dial(port) as turned_away:
+                    assert await turned_away.goodbye()
+                    with pytest.raises(CallEnded):
+                        await turned_away.hear(2)
+                assert await refused.hear(320 * 25) == clip[320:].ljust(320 * 25, b"\0")
+                assert await refused.goodbye()
+            frame = numbered_frames(PHONE, 1)[0]
+            media.send(frame)
+            assert await caller.hear(320) == frame
+
+    transport = AudioSocketTransport(QUICK, gate=gate, refuse=BusyLine({8000: clip}, "Все линии заняты."))
+    await served(transport, operator, scene)
+    assert (transport.counters["refused"], transport.counters["turned_away"]) == (1, 1)
+    assert (gate.live, gate.refusing) == (0, 0)
+
+
+async def test_two_hundred_calls_at_once_are_all_answered() -> None:
+    async def handler(media: CallMedia) -> None:
+        media.send(bytes(320))
+        await media.hang_up("done")
+
+    async def call(port: int) -> None:
+        async with await dial(port) as caller:
+            assert await caller.hear(320) == bytes(320)
+            assert await caller.goodbye()
+
+    async def scene(port: int) -> None:
+        async with anyio.create_task_group() as callers:
+            for _ in range(200):
+                callers.start_soon(call, port)
+
+    settings = AudioSocketSettings(port=0, rate_hz=8000, max_pending=200)
+    transport = await served(AudioSocketTransport(settings), handler, scene)
+    assert transport.counters["served"] == 200
+
+
+async def test_stopping_closes_strangers_too() -> None:
+    transport = AudioSocketTransport(QUICK)
+    async with anyio.create_task_group() as serving:
+        port = await serving.start(transport.serve, Operator())
+        stranger = await anyio.connect_tcp(HOST, port)
+        async with stranger:
+            await stranger.send(b"\x01")
+            with anyio.fail_after(5):
+                while not transport.counters["accepted"]:
+                    await anyio.lowlevel.checkpoint()
+                serving.cancel_scope.cancel()
+                with anyio.CancelScope(shield=True):
+                    assert await everything(stranger) == b"\0\0\0"
+
+
+async def test_a_busy_port_is_explained() -> None:
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigurationError, match=f"port {port}: the port is in use; stop the program"):
+            await AudioSocketTransport(AudioSocketSettings(port=port)).serve(Operator())
+
+
+async def test_an_address_of_another_machine_is_explained() -> None:
+    with pytest.raises(ConfigurationError, match="set the host of the AudioSocket server"):
+        await AudioSocketTransport(AudioSocketSettings(host="192.0.2.1", port=0)).serve(Operator())
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"rate_hz": 44100}, {"port": -1}, {"port": 70000}, {"idle_timeout_s": 0.0}, {"unsent_ms": -1.0}], ids=str
+)
+async def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+        AudioSocketSettings(**wrong)
