@@ -153,7 +153,8 @@ class Line:
         self._sending = False
 
     async def clear_audio(self) -> None:
-        """Recall what was sent and not played."""
+        """Recall what was said and not played; what had not even left counts as sent, as with the real server."""
+        self.sent_samples += len(self._pending) // 2
         self._pending.clear()
         await self.tell("clear_audio", next_sample=self.sent_samples)
 

@@ -105,6 +105,7 @@ def test_clear_audio_silences_within_the_fade(call_page: CallPage, server: Scrip
         await line.start()
         await line.send_at_once(tone(440, 6))
         await line.wait_for("user_interrupted")
+        line.queue(tone(440, 2))
         await line.clear_audio()
         sent.append(line.sent_samples)
         await line.wait_for("hang_up")

@@ -7,7 +7,8 @@ import pytest
 
 from kamerton.domain.audio import PHONE, WIDEBAND, AudioFormat
 from kamerton.domain.media import CallHandler
-from kamerton.testing.media_conformance import Caller, CallFactory, MediaConformance, ServedCalls
+from kamerton.testing.media_conformance import MediaConformance
+from kamerton.testing.media_stage import Caller, CallFactory, ServedCalls
 from kamerton.transports.audiosocket.client import AudioSocketCaller
 from kamerton.transports.audiosocket.server import AudioSocketTransport
 from kamerton.transports.audiosocket.settings import AudioSocketSettings

@@ -11,7 +11,8 @@ from websockets.exceptions import ConnectionClosed
 
 from kamerton.domain.audio import WIDEBAND, AudioFormat
 from kamerton.domain.media import CallHandler
-from kamerton.testing.media_conformance import Caller, CallFactory, MediaConformance, ServedCalls
+from kamerton.testing.media_conformance import MediaConformance
+from kamerton.testing.media_stage import Caller, CallFactory, ServedCalls
 from kamerton.transports.browser.protocol import (
     HangUp,
     StartDemoCall,

@@ -7,7 +7,8 @@ import pytest
 from kamerton.domain.audio import WIDEBAND, AudioFormat
 from kamerton.domain.media import CallHandler
 from kamerton.testing.loopback_media import FarBuffer, LoopbackMedia, LoopbackTransport
-from kamerton.testing.media_conformance import Caller, CallFactory, MediaConformance, ServedCalls
+from kamerton.testing.media_conformance import MediaConformance
+from kamerton.testing.media_stage import Caller, CallFactory, ServedCalls
 from kamerton.testing.virtual_loop import VirtualLoop
 
 

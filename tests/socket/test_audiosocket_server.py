@@ -14,7 +14,7 @@ from anyio.abc import SocketStream
 from kamerton.domain.audio import PHONE, WIDEBAND, AudioFormat
 from kamerton.domain.errors import CallEnded, ConfigurationError
 from kamerton.domain.media import CallHandler, CallMedia
-from kamerton.testing.media_conformance import Operator, numbered_frames
+from kamerton.testing.media_stage import Operator, numbered_frames
 from kamerton.transports.admission import CallGate, CallLimits
 from kamerton.transports.audiosocket.client import AudioSocketCaller
 from kamerton.transports.audiosocket.codec import encode_audio, encode_uuid

@@ -13,7 +13,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from kamerton.domain.errors import ConfigurationError
-from kamerton.testing.media_conformance import Operator
+from kamerton.testing.media_stage import Operator
 from kamerton.transports.browser.server import BrowserTransport
 from kamerton.webapi.app import AssistantCard, StandCatalogue, build_app
 from kamerton.webapi.samples import load_samples

@@ -44,6 +44,7 @@ from kamerton.orchestrator.workers import ThreadWorker
 from kamerton.stt.model_files import prepare_whisper_model
 from kamerton.stt.standin import InstantSpeechToText
 from kamerton.stt.whisper import WhisperSpeechToText
+from kamerton.tts.tts_manager import TTSManager
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +100,7 @@ async def open_engine(
         progress("preparing the voice")
         voice = await stack.enter_async_context(open_voice(assistant, settings, stand_ins=stand_ins, progress=progress))
         await voice.prerender(static_texts(assistant), CALL_FORMATS, partial(_rendered, progress))
+        await _warm_voice(voice)
         metronome = Metronome()
         services = CallServices(
             assistant=assistant.name,
@@ -149,6 +151,13 @@ async def _open_recognizer(settings: Settings, stand_ins: bool) -> SpeechToText:
         return InstantSpeechToText(STAND_IN_TRANSCRIPT)
     folder = await anyio.to_thread.run_sync(prepare_whisper_model, settings.data_dir)
     return await WhisperSpeechToText.load(folder, cpu_threads=settings.recognizer.threads)
+
+
+async def _warm_voice(voice: TTSManager) -> None:
+    """Have every synthesiser process say something, so that the first caller does not wait for it to load."""
+    async with anyio.create_task_group() as tasks:
+        for text in ("Раз, два, три.", "Проверка голоса."):
+            tasks.start_soon(voice.clip, text, PHONE)
 
 
 def _rendered(progress: Progress, done: int, total: int) -> None:

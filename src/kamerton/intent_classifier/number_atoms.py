@@ -18,6 +18,7 @@ _DIGIT_SUFFIXES = frozenset(listed("ти ми х й я ю го му мя ть о
 
 _LONGEST_LENIENT_UTTERANCE = 7
 _LEAST_JOINED_LETTERS = 5
+_MOST_DIGITS = 15
 _NOT_ORDINAL_AFTER = frozenset({"во", "по"})
 _LEAST_TORN_LETTERS = 3
 _LEAST_TORN_VALUE = 11
@@ -55,8 +56,8 @@ def read_atoms(tokens: tuple[Token, ...], language: str, *, expected: bool) -> l
     return atoms
 
 
-def _digits(tokens: tuple[Token, ...], place: int) -> Atom:
-    """A digit string with its thousands («1 500») and its written ending («25-ти»)."""
+def _digits(tokens: tuple[Token, ...], place: int) -> Atom | None:
+    """A digit string with its thousands («1 500») and its written ending («25-ти»); None for endless ones."""
     text, last = tokens[place].text, place
     whole, _, fraction = text.replace(",", ".").partition(".")
     if len(fraction) == 3 and whole != "0":
@@ -64,6 +65,8 @@ def _digits(tokens: tuple[Token, ...], place: int) -> Atom:
     while not fraction and last + 1 < len(tokens) and _is_thousands_group(whole, tokens[last + 1]):
         last += 1
         whole += tokens[last].text
+    if len(whole) > _MOST_DIGITS:
+        return None
     value = float(f"{whole}.{fraction}") if fraction else float(whole)
     if last + 1 < len(tokens) and tokens[last + 1].gap == "-" and tokens[last + 1].text in _DIGIT_SUFFIXES:
         last += 1

@@ -67,7 +67,7 @@ def _load(path: Path, key: str) -> PreparedVectors:
     if not path.exists():
         raise _Stale("there are none yet")
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             header = json.loads(stored["header"].tobytes().decode("utf-8"))
             stored_key, figures = header["key"], header["figures"]
             vectors, center = stored["vectors"], stored["center"]

@@ -34,7 +34,7 @@ class Token:
     @property
     def is_digits(self) -> bool:
         """Whether it was written in digits."""
-        return self.text[0].isdigit()
+        return self.text[0].isdecimal()
 
 
 def language_code(language: str) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from kamerton.intent_classifier.phrases import Phrasebook, holds_phrase, phrasebook
-from kamerton.intent_classifier.words import word_texts
+from kamerton.intent_classifier.words import language_code, word_texts
 
-_SLIPS_OF_YES = {"ru": frozenset({"два", "дай", "дак"}), "uk": frozenset({"дак", "так-так"})}
+_SLIPS_OF_YES = {"ru": frozenset({"два", "дай", "дак"}), "uk": frozenset({"дак"})}
 """What a recogniser writes for a lone «да» («Два.» for «Да.»)."""
 
-_DOUBLED = 2
+_FIRST_WORDS = 2
 
 
 def yes_no(text: str, language: str = "ru", *, expected: bool = False) -> bool | None:
@@ -26,7 +26,7 @@ def yes_no(text: str, language: str = "ru", *, expected: bool = False) -> bool |
     if not words:
         return None
     book = phrasebook(language)
-    if expected and len(words) == 1 and words[0] in _SLIPS_OF_YES[language[:2].lower()]:
+    if expected and len(words) == 1 and words[0] in _SLIPS_OF_YES[language_code(language)]:
         return True
     agreed = holds_phrase(words, book.yes_phrases)
     if holds_phrase(words, book.no_phrases) or book.wrong & set(words):
@@ -41,7 +41,7 @@ def _plain(words: tuple[str, ...], book: Phrasebook, *, agreed: bool) -> bool | 
         return None if contradicted and words[0] not in book.yes else False
     if agreed:
         return True
-    started = [word for word in words[:_DOUBLED] if word in book.yes]
+    started = [word for word in words[:_FIRST_WORDS] if word in book.yes]
     return True if started or (len(words) <= 3 and words[-1] in book.yes) else None
 
 

@@ -175,6 +175,8 @@ class Replies:
         self._publish(MindStateChanged(MindState.CHECKING_CACHE))
         decision = await self._conversation.decide(exchange.readings)
         exchange.decision = decision
+        if decision.path == "error":
+            self._publish(ErrorOccurred("Шаг сценария не выполнился.", decision.detail))
         return decision
 
     def _texts(self, decision: Decision) -> list[str]:

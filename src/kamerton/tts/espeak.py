@@ -21,7 +21,9 @@ from kamerton.domain.errors import EngineError, ModelError
 from kamerton.domain.synthesis import SpeechChunk, TtsCapabilities
 from kamerton.tts.clause_speech import finished_clause, speak_clauses
 
-LANGUAGES: Final = ("ru", "uk")
+_PACE: Final = {"ru": 1.0, "uk": 1.3}
+"""eSpeak NG 1.52 drawls Ukrainian: at 165 words a minute 11 characters a second, against 15 in Russian."""
+LANGUAGES: Final = tuple(_PACE)
 
 # Constants of espeak-ng/speak_lib.h.
 _OUTPUT_SYNCHRONOUS: Final = 2
@@ -153,7 +155,7 @@ class EspeakTextToSpeech:
             return b""
 
         def work() -> bytes:
-            pcm = self._library.synthesise(clause, language, self._speed)
+            pcm = self._library.synthesise(clause, language, round(self._speed * _PACE[language]))
             return finished_clause(pcm, self._library.format, audio_format)
 
         return await anyio.to_thread.run_sync(work, limiter=self._limiter)

@@ -11,7 +11,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from kamerton.domain.errors import CallEnded
 from kamerton.domain.media import CallHandler, CallMedia
 from kamerton.domain.notices import AudioCleared, CallFinished, ErrorOccurred
-from kamerton.testing.media_conformance import Operator
+from kamerton.testing.media_stage import Operator
 from kamerton.testing.virtual_loop import VirtualLoop
 from kamerton.transports.admission import CallGate, CallLimits
 from kamerton.transports.browser.server import BrowserTransport

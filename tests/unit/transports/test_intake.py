@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kamerton.domain.audio import PHONE, AudioFrame
-from kamerton.testing.media_conformance import RecordingSink, numbered_frames
+from kamerton.testing.media_stage import RecordingSink, numbered_frames
 from kamerton.transports.intake import CATCH_UP_MS, Intake
 
 

@@ -116,8 +116,8 @@ def barge_in_effect(
 def confirmed_drop_s(received: ReceivedAudio, onset_s: float, told_s: float) -> float | None:
     """First frame at or after the instant at which the server says it ducked, when the wire bears it out.
 
-    Speech has dips of its own, which `barge_in_effect` may take for ducking; the server's word says where to look. It is
-    borne out when the 200 ms from there are 3 dB or more below the level before the onset.
+    Speech has dips of its own, which `barge_in_effect` may take for ducking; the server's word says where to look. It
+    is borne out when the 200 ms from there are 3 dB or more below the level before the onset.
     """
     before = received.between(onset_s - RUNNING_LEVEL_S, onset_s).levels_dbfs
     after = received.between(told_s, told_s + CONFIRM_S)
