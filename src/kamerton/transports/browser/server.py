@@ -185,6 +185,7 @@ class BrowserTransport:
 
     async def _reject(self, link: WebSocketLink, message: str, code: int) -> None:
         """Tell the page why there is no call, and close."""
-        if await self._tell(link, encode_error(message, "admission")):
+        where = "admission" if code == CLOSE_TRY_AGAIN else "protocol"
+        if await self._tell(link, encode_error(message, where)):
             with anyio.move_on_after(self._settings.close_timeout_s):
                 await link.close(code, message)
