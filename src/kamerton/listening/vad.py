@@ -20,6 +20,9 @@ from kamerton.domain.work import Worker
 from kamerton.listening.silero import STATE_SIZE, WINDOW_SHAPES, Floats, VadModel, WindowShape
 
 SILENCE_DBFS: Final = -100.0
+_FULL_SCALE: Final = 32768.0
+_FULL_SCALE_DB: Final = 20 * math.log10(_FULL_SCALE)
+_SILENT_POWER: Final = 0.1
 _RESET_AFTER_SILENT_WINDOWS: Final = 32
 
 
@@ -29,6 +32,9 @@ class VadSettings:
 
     interval_s: float = 0.010
     """Least time between two inferences; the batch grows with the load meanwhile."""
+    busy_windows: int = 8
+    busy_interval_s: float = 0.020
+    """After a batch of that many windows the next one waits longer: fewer thread switches for 5 ms more delay."""
     gate_floor_dbfs: float = -58.0
     """Nothing quieter than this is ever speech."""
     gate_above_noise_db: float = 8.0
@@ -113,8 +119,7 @@ class VadChannel:
         self._buffer += pcm
         size = self.shape.window * SAMPLE_BYTES
         while len(self._buffer) >= size:
-            samples = np.frombuffer(bytes(self._buffer[:size]), dtype=np.int16).astype(np.float32)
-            samples *= np.float32(1 / 32768)
+            samples = np.frombuffer(self._buffer, dtype=np.int16, count=self.shape.window).astype(np.float32)
             del self._buffer[:size]
             self._take(samples, now_s)
 
@@ -124,7 +129,7 @@ class VadChannel:
         self.pending.clear()
 
     def _take(self, samples: Floats, now_s: float) -> None:
-        level = _dbfs(float(samples @ samples) / samples.size)
+        level = _dbfs(float(samples.dot(samples)) / samples.size)
         threshold = self.gate.threshold_dbfs
         loud = self.gate.is_sound(level)
         self.gate.learn(level)
@@ -212,12 +217,17 @@ class VadBatcher:
 
     async def run(self) -> None:
         """Judge windows until cancelled."""
-        last = -math.inf
+        next_s = -math.inf
         while True:
             await self._wake.wait()
-            await anyio.sleep_until(max(anyio.current_time(), last + self.settings.interval_s))
-            last = anyio.current_time()
+            now_s = anyio.current_time()
+            if next_s > now_s:
+                await anyio.sleep_until(next_s)
+                now_s = next_s
+            judged = self.windows_judged
             await self._judge_ready()
+            busy = self.windows_judged - judged >= self.settings.busy_windows
+            next_s = now_s + (self.settings.busy_interval_s if busy else self.settings.interval_s)
             if not self._ready:
                 self._wake = anyio.Event()
 
@@ -246,6 +256,7 @@ class VadBatcher:
 
     async def _judge(self, batch: list[tuple[VadChannel, _Pending, Floats]], rate_hz: int) -> None:
         inputs = np.stack([np.concatenate((channel.context, samples)) for channel, _, samples in batch])
+        inputs *= np.float32(1 / _FULL_SCALE)
         state = np.stack([channel.state for channel, _, _ in batch], axis=1)
         for channel, _, samples in batch:
             channel.context = samples[-channel.shape.context :]
@@ -263,4 +274,5 @@ class VadBatcher:
 
 
 def _dbfs(mean_square: float) -> float:
-    return 10 * math.log10(mean_square) if mean_square > 1e-10 else SILENCE_DBFS
+    """Level of raw 16-bit samples against full scale."""
+    return 10 * math.log10(mean_square) - _FULL_SCALE_DB if mean_square > _SILENT_POWER else SILENCE_DBFS
