@@ -26,10 +26,8 @@ from kamerton.testing.caller.load import LoadPlan
 
 CHECKOUT: Final = Path(__file__).resolve().parents[3]
 SAMPLE_FOLDERS: Final = (
-    CHECKOUT.parent / "shared" / "audio",
+    CHECKOUT / "bench" / "callers",
     CHECKOUT / "assistants" / "insurance" / "samples",
-    CHECKOUT / "frontend" / "samples",
-    CHECKOUT / "tests" / "data" / "audio",
 )
 """Where recordings are looked for when no folder is given."""
 CALLS_OVER_S: Final = 10.0

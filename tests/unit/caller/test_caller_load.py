@@ -24,7 +24,7 @@ from kamerton.testing.virtual_loop import VirtualLoop
 
 WORD = Recording.from_pcm("word", bytes(1600) + tone(300.0, 800.0, PHONE) + bytes(1600), PHONE)
 MURMUR = Recording.from_pcm("uhu", bytes(1600) + tone(200.0, 300.0, PHONE) + bytes(1600), PHONE)
-MATERIAL = Material((WORD,), (MURMUR,), (cough(1),))
+MATERIAL = Material((WORD,), (WORD,), (MURMUR,), (cough(1),))
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -21,6 +21,7 @@ MISSED_AFTER_S: Final = 3.0
 """A turn without a reply by then is missed."""
 BACKCHANNEL_FILES: Final = ("uhu.wav", "synthetic/uhu.wav")
 """Murmurs, looked for in the folder of recordings; they are not said as turns."""
+INTERRUPTION_S: Final = 0.7
 
 _QUIET_S: Final = 0.7
 _GREETING_DEADLINE_S: Final = 20.0
@@ -52,6 +53,8 @@ class Material:
     """What callers say."""
 
     turns: tuple[Recording, ...]
+    interruptions: tuple[Recording, ...]
+    """Those of the turns that are longer than any «угу»: what real speech is to a server that hears no words."""
     backchannels: tuple[Recording, ...]
     coughs: tuple[Recording, ...]
 
@@ -83,7 +86,8 @@ def load_material(folder: Path, seed: int) -> Material:
     turns = tuple(recording for recording in load_folder(folder) if recording.name not in names)
     if not turns:
         raise ConfigurationError(f"'{folder}' holds no recording that can be said as a turn")
-    return Material(turns, murmurs, tuple(cough(seed + number) for number in range(4)))
+    interruptions = tuple(turn for turn in turns if turn.span.end_s - turn.span.start_s >= INTERRUPTION_S)
+    return Material(turns, interruptions or turns, murmurs, tuple(cough(seed + number) for number in range(4)))
 
 
 class LoadCaller:
@@ -117,10 +121,10 @@ class LoadCaller:
             resume_s = self._now_s + self._random.uniform(*_PAUSE_S)
             while self._now_s < resume_s:
                 yield
-            yield from self._take_turn("turn")
+            yield from self._take_turn("turn", self._material.turns)
 
-    def _take_turn(self, kind: ExchangeKind) -> Steps:
-        said = yield from self._say(kind, self._random.choice(self._material.turns))
+    def _take_turn(self, kind: ExchangeKind, recordings: Sequence[Recording]) -> Steps:
+        said = yield from self._say(kind, self._random.choice(recordings))
         end_s = said.end_at_s or self._now_s
         while not self._replied_after(end_s):
             if self._now_s > end_s + MISSED_AFTER_S:
@@ -142,7 +146,7 @@ class LoadCaller:
         if self._line.quiet_for_s(self._now_s) > 0.1:
             return
         if roll < plan.barge_in_share:
-            yield from self._take_turn("barge_in")
+            yield from self._take_turn("barge_in", self._material.interruptions)
         elif roll < plan.barge_in_share + plan.backchannel_share and self._material.backchannels:
             yield from self._say("backchannel", self._random.choice(self._material.backchannels))
         else:
