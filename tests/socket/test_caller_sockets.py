@@ -47,7 +47,7 @@ async def test_a_call_with_a_barge_in_over_sockets() -> None:
 async def test_a_load_over_sockets_hangs_every_call_up() -> None:
     plan = LoadPlan(calls=5, seconds=4.0, ramp_s=0.2)
     async with served(BotPlan(greeting_s=0.3, reply_s=0.6, reply_after_s=0.3)) as (port, bots):
-        result = await LoadRun(plan, Material((WORD,), (), ()), port, Metronome()).run()
+        result = await LoadRun(plan, Material((WORD,), (WORD,), (), ()), port, Metronome()).run()
     figures = figures_of(result.calls)
     assert result.refused == []
     assert len(bots) == figures["calls_made"] == 5
@@ -60,7 +60,7 @@ async def test_a_hang_up_by_the_bot_is_followed_by_another_call() -> None:
     plan = LoadPlan(calls=1, seconds=6.0, ramp_s=0.0, barge_in_share=0.0)
     short = BotPlan(greeting_s=0.2, reply_s=0.2, reply_after_s=0.3, hang_up_after_replies=1)
     async with served(short) as (port, bots):
-        result = await LoadRun(plan, Material((WORD,), (), ()), port, Metronome()).run()
+        result = await LoadRun(plan, Material((WORD,), (WORD,), (), ()), port, Metronome()).run()
     assert len(bots) >= 2
     assert figures_of(result.calls)["calls_ended_by_bot"] >= 1
 
@@ -68,7 +68,7 @@ async def test_a_hang_up_by_the_bot_is_followed_by_another_call() -> None:
 async def test_nobody_at_the_port_is_a_clear_message() -> None:
     with pytest.raises(CallEnded, match="is the server running there"):
         await run_call(free_port(), (), TurnRecorder())
-    result = await LoadRun(LoadPlan(1, 0.3, ramp_s=0.0), Material((WORD,), (), ()), free_port(), Metronome()).run()
+    result = await LoadRun(LoadPlan(1, 0.3, ramp_s=0.0), Material((WORD,), (WORD,), (), ()), free_port(), Metronome()).run()
     assert result.calls == []
     assert len(result.refused) == 1
 

@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from kamerton.audio.levels import rms_dbfs
 from kamerton.domain.audio import SAMPLE_BYTES, AudioFormat, Clip, Segment
 from kamerton.domain.notices import Outcome
 
 Source = Literal["greeting", "reply", "filler", "prompt"]
+
+_LONGEST_REPEAT_MS = 1200.0
+"""A clause is repeated from its start only when no more than this of it was heard."""
+_REPEAT_MS = (300.0, 900.0)
+"""Of a longer one, this much is repeated, so that the caller finds the thread again."""
 
 
 @dataclass(slots=True, eq=False)
@@ -68,13 +74,18 @@ class Utterance:
         return self.complete and self.taken_samples >= self._samples
 
     def rewind(self, heard_samples: int) -> None:
-        """Go back to the clause boundary before what was heard last, to resume from there."""
+        """Go back to resume: to the start of the clause that was silenced, or, in a long one, to a quiet place in it.
+
+        Nobody wants to hear a long sentence again from its start because of an «угу».
+        """
         boundary = 0
         end = 0
         for segment in self.segments:
             if end <= heard_samples:
                 boundary = end
             end += segment.samples
+        if heard_samples - boundary > self.format.samples(_LONGEST_REPEAT_MS):
+            boundary = self._quiet_place(heard_samples)
         self.taken_samples = min(boundary, self.taken_samples)
 
     def heard_text(self, heard_samples: int) -> str:
@@ -91,6 +102,13 @@ class Utterance:
                 words += spoken[: int(len(spoken) * (heard_samples - start) / segment.samples)]
             break
         return " ".join(word for word in words if word)
+
+    def _quiet_place(self, heard_samples: int) -> int:
+        """The start of the quietest frame shortly before a position: most likely between words."""
+        size = self.format.frame_samples
+        first = heard_samples - self.format.samples(_REPEAT_MS[1])
+        starts = range(max(0, first), max(1, heard_samples - self.format.samples(_REPEAT_MS[0])), size)
+        return min(starts, key=lambda start: rms_dbfs(self._read(start, size)))
 
     def _append(self, pcm: bytes) -> None:
         if pcm:

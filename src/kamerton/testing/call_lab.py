@@ -210,20 +210,33 @@ class CallLab:
     @asynccontextmanager
     async def call(self) -> AsyncIterator[LabCall]:
         """A call that runs until the block ends, when the caller hangs up; at the end nothing of it is left."""
-        media = LoopbackMedia(CallInfo("lab", "loopback", PHONE), self.far_buffer)
+        async with self.calls(1) as (call,):
+            yield call
+
+    @asynccontextmanager
+    async def calls(self, count: int) -> AsyncIterator[tuple[LabCall, ...]]:
+        """Calls at once on one engine, as in one process; all callers hang up when the block ends."""
         async with anyio.create_task_group() as engine:
             metronome = Metronome(phases=1)
             vad = VadBatcher(EnergyVadModel(), InlineWorker())
             engine.start_soon(metronome.run)
             engine.start_soon(vad.run)
-            async with anyio.create_task_group() as caller:
-                call = LabCall(media, anyio.current_time())
-                caller.start_soon(self._speak, call)
+            services = self._services(metronome, vad)
+            async with anyio.create_task_group() as callers:
+                medias = [
+                    LoopbackMedia(CallInfo(f"lab-{number}" if number else "lab", "loopback", PHONE), self.far_buffer)
+                    for number in range(count)
+                ]
+                calls = tuple(LabCall(media, anyio.current_time()) for media in medias)
+                for call in calls:
+                    callers.start_soon(self._speak, call)
                 async with anyio.create_task_group() as conducted:
-                    conducted.start_soon(Orchestrator(media, self._services(metronome, vad)).run)
-                    yield call
-                    media.leave()
-                caller.cancel_scope.cancel()
+                    for media in medias:
+                        conducted.start_soon(Orchestrator(media, services).run)
+                    yield calls
+                    for media in medias:
+                        media.leave()
+                callers.cancel_scope.cancel()
             engine.cancel_scope.cancel()
 
     @staticmethod

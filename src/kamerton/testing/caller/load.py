@@ -28,6 +28,8 @@ _GREETING_DEADLINE_S: Final = 20.0
 _SPEECH_DEADLINE_S: Final = 30.0
 _PAUSE_S: Final = (0.2, 1.0)
 _INTERRUPT_AT_S: Final = (0.7, 1.6)
+_MURMUR_AT_S: Final = (1.2, 1.9)
+"""Late enough that going on, even with a second repeated, differs from a whole new reply."""
 _REDIAL_S: Final = 0.5
 
 ExchangeKind = Literal["turn", "barge_in", "backchannel", "cough"]
@@ -137,8 +139,8 @@ class LoadCaller:
     def _maybe_interrupt(self) -> Steps:
         roll = self._random.random()
         started_s = self._line.segment_started_s or self._now_s
-        moment_s = started_s + self._random.uniform(*_INTERRUPT_AT_S)
         plan = self._plan
+        moment_s = started_s + self._random.uniform(*(_INTERRUPT_AT_S if roll < plan.barge_in_share else _MURMUR_AT_S))
         if roll >= plan.barge_in_share + plan.backchannel_share + plan.cough_share:
             return
         while self._now_s < moment_s:

@@ -21,7 +21,8 @@ from kamerton.testing.caller.wire_measure import (
 SPURIOUS_AFTER_S: Final = 0.7
 """Audio after a longer silence, with nothing said in between, is a turn nobody asked for."""
 CUT_GAP_S: Final = 0.1
-WENT_ON_EXTRA_S: Final = 0.5
+WENT_ON_EXTRA_S: Final = 1.4
+"""A bot that goes on may have been silent for a moment and repeat up to a second."""
 _EFFECT_AFTER_S: Final = 1.0
 _FIRST_FRAMES: Final = 3
 """Left out of jitter: the connection is being set up."""
