@@ -23,8 +23,8 @@ PRICES = {
 async def test_a_price_is_spoken_by_the_best_voice_of_this_machine(language: str, tmp_path: Path) -> None:
     written, said = PRICES[language]
     chosen = choose_voices(VoiceWishes(language, festival_processes=1))
-    with nothing_left_over():
-        async with TTSManager(chosen.voices, language=language, worker=ThreadWorker(2), clip_folder=tmp_path) as speech:
+    with nothing_left_over(), ThreadWorker(2, "test") as worker:
+        async with TTSManager(chosen.voices, language=language, worker=worker, clip_folder=tmp_path) as speech:
             await speech.prerender([written], [PHONE, WIDEBAND], lambda done, total: None)
             clips = [speech.cached(written, audio_format) for audio_format in (PHONE, WIDEBAND)]
     narrow, wide = clips

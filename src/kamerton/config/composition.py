@@ -92,7 +92,8 @@ async def open_engine(
     watch = RuntimeWatch(metrics)
     async with AsyncExitStack() as stack:
         progress("loading voice activity detection and the classifier")
-        vad = VadBatcher(SileroModel(find_silero()), ThreadWorker(1), settings.listening.vad)
+        vad_worker = stack.enter_context(ThreadWorker(1, "vad"))
+        vad = VadBatcher(SileroModel(find_silero()), vad_worker, settings.listening.vad)
         router = await anyio.to_thread.run_sync(partial(build_router, assistant, settings))
         progress("loading the recogniser")
         stt = await _open_recognizer(settings, stand_ins)
@@ -110,7 +111,7 @@ async def open_engine(
             stt=stt,
             vad=vad,
             metronome=metronome,
-            brain_worker=ThreadWorker(2),
+            brain_worker=stack.enter_context(ThreadWorker(2, "brain")),
             observers=(LoggingObserver(), metrics, *observers),
             phrases=assistant.phrases,
             fillers=assistant.fillers,

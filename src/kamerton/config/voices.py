@@ -36,14 +36,15 @@ async def open_voice(
         chosen = await anyio.to_thread.run_sync(partial(choose_voices, wishes))
     for note in chosen.notes:
         progress(note)
-    voice = TTSManager(
-        chosen.voices,
-        language=assistant.language,
-        worker=ThreadWorker(2),
-        clip_folder=None if stand_ins else settings.data_dir / "clips",
-        limits=SynthesisLimits(memory_bytes=settings.voice.memory_mb * 1024 * 1024),
-    )
-    async with voice:
-        for text, wav_file in assistant.recordings.items():
-            voice.register_recording(text, wav_file)
-        yield voice
+    with ThreadWorker(2, "voice") as worker:
+        voice = TTSManager(
+            chosen.voices,
+            language=assistant.language,
+            worker=worker,
+            clip_folder=None if stand_ins else settings.data_dir / "clips",
+            limits=SynthesisLimits(memory_bytes=settings.voice.memory_mb * 1024 * 1024),
+        )
+        async with voice:
+            for text, wav_file in assistant.recordings.items():
+                voice.register_recording(text, wav_file)
+            yield voice

@@ -22,7 +22,7 @@ class Metronome:
     Calls are spread over `phases` equal parts of the frame, so that their writes do not come in one burst.
     """
 
-    def __init__(self, phases: int = 4) -> None:
+    def __init__(self, phases: int = 2) -> None:
         self._phases: list[dict[Tick, None]] = [{} for _ in range(phases)]
         self.late_frames = 0
         """Frames sent in catch-up, over all calls."""
@@ -38,6 +38,13 @@ class Metronome:
         for phase in self._phases:
             phase.pop(tick, None)
 
+    def _tick(self, phase: dict[Tick, None], due: int) -> None:
+        frames = min(due, CATCH_UP_FRAMES)
+        self.late_frames += (frames - 1) * len(phase)
+        self.skipped_frames += (due - frames) * len(phase)
+        for tick in tuple(phase):
+            tick(frames)
+
     async def run(self) -> None:
         """Tick until cancelled."""
         start_s = anyio.current_time()
@@ -49,14 +56,10 @@ class Metronome:
             index = slot % len(self._phases)
             # The tolerance keeps an exact clock from rounding an instant down to the frame before.
             due = int((anyio.current_time() - start_s - index * step_s) / FRAME_S + 1e-6) + 1 - sent[index]
-            sent[index] += due
-            frames = min(due, CATCH_UP_FRAMES)
-            calls = len(self._phases[index])
-            self.late_frames += (frames - 1) * calls
-            self.skipped_frames += (due - frames) * calls
-            for tick in tuple(self._phases[index]):
-                tick(frames)
             slot += 1
+            if due > 0:
+                sent[index] += due
+                self._tick(self._phases[index], due)
             behind = int((anyio.current_time() - start_s) / step_s)
             if behind > slot + len(self._phases):
                 slot = behind - (behind - slot) % len(self._phases)

@@ -28,6 +28,7 @@ class Playout:
         self._clock = clock
         self._settled = settled
         self._silence = self._format.silence()
+        self._frame_samples = self._format.frame_samples
         self._queue: deque[tuple[int, Utterance]] = deque()
         self._unheard: deque[tuple[int, Utterance]] = deque()
         self._generation = 0
@@ -36,23 +37,32 @@ class Playout:
         self._gain = 1.0
         self._target = 1.0
         self._held = False
+        self._tail: bytes | None = None
         self.started: Callable[[Utterance], None] | None = None
         self.silenced_s: float | None = None
-        """Instant of the first silent frame after the last hold or cut."""
+        """Instant at which the line fell silent for the last hold or cut; None while it has not yet."""
 
     @property
     def busy(self) -> bool:
         """True while something is queued, playing or not yet heard."""
         return bool(self._queue or self._unheard)
 
-    def utter(self, source: Source, *clips: Clip, complete: bool = True) -> Utterance:
-        """Queue an utterance; with `complete=False` it may grow until `Utterance.complete` is set."""
+    @property
+    def generation(self) -> int:
+        """Grows with every cut: whoever prepares speech notes it when asked to, and hands it in with the speech."""
+        return self._generation
+
+    def utter(self, source: Source, *clips: Clip, complete: bool = True, generation: int | None = None) -> Utterance:
+        """Queue an utterance; with `complete=False` it may grow until `Utterance.complete` is set.
+
+        One that was asked for in an earlier generation is skipped: what asked for it was cut.
+        """
         self._next_id += 1
         utterance = Utterance(self._next_id, source, self._format)
         for clip in clips:
             utterance.add(clip)
         utterance.complete = complete
-        self._queue.append((self._generation, utterance))
+        self._queue.append((self._generation if generation is None else generation, utterance))
         return utterance
 
     def duck(self, gain: float) -> None:
@@ -85,12 +95,14 @@ class Playout:
     def cut(self) -> None:
         """Drop everything: new generation, read the position, clear the far end, settle what was heard."""
         self._generation += 1
+        self._settle_heard()
         dropped = [utterance for _, utterance in (*self._unheard, *self._queue)]
         heard = [self._heard(utterance) for utterance in dropped]
         self._queue.clear()
         self._unheard.clear()
-        if not self._held:
-            self.silenced_s = None
+        self._tail = None
+        if not self._held or self.silenced_s is None:
+            self.silenced_s = self._clock() + self._uncleared_s()
         self._held = False
         self._gain = self._target = 1.0
         if dropped:
@@ -99,14 +111,14 @@ class Playout:
             self._settle(utterance, "cut" if utterance.first_sent_s is not None else "skipped", samples)
 
     def cut_filler(self) -> None:
-        """Fade a playing filler out within one frame and drop queued ones, because the real answer has audio."""
+        """Fade a playing filler out in the next frame and drop queued ones, because the real answer has audio."""
         fillers = [utterance for _, utterance in self._queue if utterance.source == "filler"]
         self._queue = deque(item for item in self._queue if item[1].source != "filler")
         for utterance in fillers:
             if utterance.first_sent_s is not None:
                 frame = utterance.take_frame()
                 if frame is not None:
-                    self._send(ramp_gain(frame, self._gain, 0.0))
+                    self._tail = ramp_gain(frame, self._gain, 0.0)
             self._settle(utterance, "cut" if utterance.first_sent_s is not None else "skipped", self._heard(utterance))
 
     def drop(self, utterance: Utterance) -> None:
@@ -123,10 +135,15 @@ class Playout:
             self._settle_heard()
 
     def _write_frame(self) -> None:
+        if self._tail is not None:
+            tail, self._tail = self._tail, None
+            self._send(tail)
+            return
         while self._queue:
             generation, utterance = self._queue[0]
             if generation != self._generation:
                 self._queue.popleft()
+                self._settle(utterance, "skipped", 0)
                 continue
             if self._held:
                 break
@@ -170,7 +187,13 @@ class Playout:
 
     def _send(self, pcm: bytes) -> None:
         self._media.send(pcm)
-        self._sent_samples += self._format.frame_samples
+        self._sent_samples += self._frame_samples
+
+    def _uncleared_s(self) -> float:
+        """How long the far end goes on with what it has."""
+        if self._media.capabilities.can_clear:
+            return 0.0
+        return self._format.duration_ms(self._media.position().far_queued_samples) / 1000
 
     def _heard(self, utterance: Utterance) -> int:
         """Samples of an utterance that the caller has heard by now."""

@@ -29,9 +29,14 @@ class Utterance:
     taken_samples: int = 0
     """How far playout has read."""
     first_sent_s: float | None = None
+    frame_samples: int = field(init=False)
     _pieces: list[bytes] = field(default_factory=list)
     _starts: list[int] = field(default_factory=list)
     _samples: int = 0
+
+    def __post_init__(self) -> None:
+        """Work out once what is needed for every frame."""
+        self.frame_samples = self.format.frame_samples
 
     @property
     def samples(self) -> int:
@@ -60,13 +65,17 @@ class Utterance:
 
     def take_frame(self) -> bytes | None:
         """The next 20 ms, padded with silence at the very end; None at the end, or while more is still to come."""
-        size = self.format.frame_samples
+        size = self.frame_samples
         left = self._samples - self.taken_samples
-        if left < size and (not self.complete or left <= 0):
+        if left >= size:
+            pcm = self._read(self.taken_samples, size)
+            self.taken_samples += size
+            return pcm
+        if not self.complete or left <= 0:
             return None
-        pcm = self._read(self.taken_samples, min(size, left))
-        self.taken_samples += min(size, left)
-        return pcm if left >= size else pcm.ljust(self.format.frame_bytes, b"\0")
+        pcm = self._read(self.taken_samples, left)
+        self.taken_samples += left
+        return pcm.ljust(self.format.frame_bytes, b"\0")
 
     @property
     def exhausted(self) -> bool:
