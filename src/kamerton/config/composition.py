@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -125,8 +126,8 @@ async def open_engine(
         tasks.start_soon(metronome.run)
         tasks.start_soon(vad.run)
         tasks.start_soon(watch.watch_loop)
+        stack.enter_context(_tuned_interpreter())
         stack.enter_context(watch.gc_watched())
-        stack.enter_context(_settled_memory())
         yield Engine(assistant, services, metrics, watch, partial(_conduct, services))
 
 
@@ -172,17 +173,21 @@ async def _conduct(services: CallServices, media: CallMedia) -> None:
 
 
 @contextmanager
-def _settled_memory() -> Iterator[None]:
-    """Keep the garbage collector away from everything that was loaded: its pauses would be heard in all calls.
+def _tuned_interpreter() -> Iterator[None]:
+    """Set the interpreter up for many calls at once.
 
-    A full collection over the loaded models takes 100 ms and more; over the calls' own garbage, a few.
+    The garbage collector is kept away from everything that was loaded: a full collection over the models takes
+    100 ms and more, which all calls would hear; over the calls' own garbage it takes a few. A worker thread that
+    comes back with a result waits 1 ms for its turn at most, not 5: that wait is a part of every reaction.
     """
     gc.collect()
     gc.freeze()
-    before = gc.get_threshold()
+    thresholds, interval_s = gc.get_threshold(), sys.getswitchinterval()
     gc.set_threshold(20_000, 20, 50)
+    sys.setswitchinterval(0.001)
     try:
         yield
     finally:
-        gc.set_threshold(*before)
+        sys.setswitchinterval(interval_s)
+        gc.set_threshold(*thresholds)
         gc.unfreeze()
