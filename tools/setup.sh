@@ -1,6 +1,6 @@
 # Shell functions that ./run and ./test share. Sourced from the repository's root.
 
-say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
+say() { printf '==> %s\n' "$*" >&2; }
 fail() { printf 'kamerton: %s\n' "$*" >&2; exit 1; }
 
 as_root() {
