@@ -68,7 +68,8 @@ async def test_a_hang_up_by_the_bot_is_followed_by_another_call() -> None:
 async def test_nobody_at_the_port_is_a_clear_message() -> None:
     with pytest.raises(CallEnded, match="is the server running there"):
         await run_call(free_port(), (), TurnRecorder())
-    result = await LoadRun(LoadPlan(1, 0.3, ramp_s=0.0), Material((WORD,), (WORD,), (), ()), free_port(), Metronome()).run()
+    material = Material((WORD,), (WORD,), (), ())
+    result = await LoadRun(LoadPlan(1, 0.3, ramp_s=0.0), material, free_port(), Metronome()).run()
     assert result.calls == []
     assert len(result.refused) == 1
 

@@ -6,11 +6,20 @@ its place in the tree with double underscores: `KAMERTON_AUDIOSOCKET__PORT=9093`
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from kamerton.domain.errors import ConfigurationError
 from kamerton.listening.listener import ListeningSettings
@@ -24,6 +33,9 @@ CHECKOUT: Final = Path(__file__).resolve().parents[3]
 """The project's own folder; relative paths of the defaults start here."""
 
 CONFIG_FILE: Final = "kamerton.yaml"
+
+ENV_PREFIX: Final = "KAMERTON_"
+ENV_DELIMITER: Final = "__"
 
 
 class _Section(BaseModel):
@@ -67,7 +79,7 @@ class Settings(BaseSettings):
     """Everything that can be configured."""
 
     model_config = SettingsConfigDict(
-        env_prefix="KAMERTON_", env_nested_delimiter="__", extra="forbid", frozen=True, yaml_file=None
+        env_prefix=ENV_PREFIX, env_nested_delimiter=ENV_DELIMITER, extra="forbid", frozen=True
     )
 
     assistant: str = "insurance"
@@ -86,17 +98,14 @@ class Settings(BaseSettings):
     listening: ListeningSettings = ListeningSettings()
     call: CallSettings = CallSettings()
 
+    @field_validator("*", mode="wrap")
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Command line first, then the environment, then the file."""
-        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls)
+    def _place_named(cls, value: Any, judge: ValidatorFunctionWrapHandler) -> Any:
+        """A section that refuses its own values is one problem among others, with its place."""
+        try:
+            return judge(value)
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from error
 
 
 def load_settings(config_file: Path | None = None, **overrides: Any) -> Settings:
@@ -112,13 +121,60 @@ def load_settings(config_file: Path | None = None, **overrides: Any) -> Settings
     if config_file is not None and not config_file.is_file():
         raise ConfigurationError(f"settings file {config_file} does not exist; check the path given with --config")
     path = config_file or Path(CONFIG_FILE)
+    values = _read_file(path) if path.is_file() else {}
+    problems = list(_unknown_variables(os.environ))
+    try:
+        settings = _layered(values)(**overrides)
+    except ValidationError as error:
+        problems += [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
+    except SettingsError as error:
+        problems.append(f"{error}; write a section of the environment as JSON, or set its values one by one")
+    if problems:
+        source = f"{path} and {ENV_PREFIX}… variables" if path.is_file() else f"{ENV_PREFIX}… variables"
+        raise ConfigurationError("\n  - ".join((f"settings from {source} are wrong", *problems)))
+    return settings
+
+
+def _layered(values: Mapping[str, Any]) -> type[Settings]:
+    """The tree with the file's values below the environment's, and those below the command line's."""
 
     class FileSettings(Settings):
-        model_config = SettingsConfigDict(yaml_file=path if path.is_file() else None)
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, InitSettingsSource(settings_cls, dict(values))
 
+    return FileSettings
+
+
+def _read_file(path: Path) -> Mapping[str, Any]:
+    """The file as a mapping; an empty one is empty settings.
+
+    Raises:
+        ConfigurationError: it is no YAML, not UTF-8, or its top level is no mapping.
+    """
     try:
-        return FileSettings(**overrides)
-    except ValidationError as error:
-        problems = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()]
-        source = f"{path} and KAMERTON_… variables" if path.is_file() else "KAMERTON_… variables"
-        raise ConfigurationError("\n  - ".join((f"settings from {source} are wrong", *problems))) from error
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"settings file {path} cannot be read as YAML: {error}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise ConfigurationError(f"settings file {path} must hold settings by name, such as 'assistant: insurance'")
+    return values
+
+
+def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
+    """Variables that look like settings and are none: a slip of the pen must not be ignored in silence."""
+    for variable in sorted(environment):
+        if variable.upper().startswith(ENV_PREFIX):
+            section = variable[len(ENV_PREFIX) :].partition(ENV_DELIMITER)[0].lower()
+            if section not in Settings.model_fields:
+                known = ", ".join(Settings.model_fields)
+                yield f"{variable}: there is no setting '{section}'; known are {known}"

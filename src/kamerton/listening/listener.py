@@ -51,7 +51,7 @@ class Listener:
         self._open = False
 
     def hear(self, frame: AudioFrame) -> None:
-        """Take the next 20 ms of the caller's audio."""
+        """Take the next 20 ms of the caller's audio; ignored once closed."""
         now = self._clock()
         self._recent.append((now, frame))
         if self._open:

@@ -29,7 +29,6 @@ class ReplyFailed:
 
     exchange: Exchange
     reason: str
-    closing: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,7 @@ class Conversation:
     def take_back(self, readings: tuple[str, ...]) -> None:
         """The last turn had not been over after all: undo its decision and keep its words."""
         self.session = replace(self._before)
+        self._speculation = None
         self.carry(readings)
 
     async def speculate(self, readings: tuple[str, ...], audio_format: AudioFormat) -> None:

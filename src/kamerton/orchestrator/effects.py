@@ -49,7 +49,7 @@ class Effects:
             ev.Unduck: lambda _: playout.unduck(),
             ev.Hold: lambda _: playout.hold(),
             ev.Resume: lambda _: playout.resume(),
-            ev.Cut: lambda _: playout.cut(),
+            ev.Cut: self._cut,
             ev.CancelThinking: lambda _: replies.cancel(),
             ev.Think: self._think,
             ev.SayFiller: lambda effect: replies.filler(effect.first),
@@ -87,6 +87,10 @@ class Effects:
         self._ducked_s = anyio.current_time()
         self._playout.duck(self.duck_gain)
 
+    def _cut(self, _: ev.Cut) -> None:
+        self._replies.stop()
+        self._playout.cut()
+
     def _think(self, effect: ev.Think) -> None:
         if self._hearing.exchange is not None:
             self._replies.think(self._hearing.exchange, effect.failed)
@@ -95,6 +99,7 @@ class Effects:
         verdict = cast(Literal["yielded", "resumed", "ignored"], effect.verdict)
         silenced_s = self._playout.silenced_s if verdict != "ignored" else None
         self._publish(BargeInDecided(verdict, effect.onset_s, self._ducked_s, silenced_s))
-        if verdict == "yielded":
-            self._replies.unfinished_turn(effect.onset_s)
+        taken_back = verdict == "yielded" and self._replies.unfinished_turn(effect.onset_s)
+        if taken_back and self._hearing.exchange is not None:
+            self._hearing.exchange.state_before = self._conversation.session.current_state_id
         self._ducked_s = None

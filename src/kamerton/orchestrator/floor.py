@@ -50,6 +50,9 @@ class Floor:
     """The open turn began while the bot could be heard, and has not been given the floor yet."""
     interruptible: bool = True
     closing: bool = False
+    """The call ends after what the bot says, or prepares to say."""
+    prompting: bool = False
+    """What the bot says, or prepares to say, is a system phrase: when it fails there is no other to say instead."""
     turn: int = 0
     onset_s: float = 0.0
     ended_s: float = 0.0
@@ -78,6 +81,13 @@ def silence_timer(floor: Floor, now_s: float, rules: Rules) -> ev.Arm:
     patience = rules.call.patience
     wait_s = patience.silence_prompt_s if floor.ladder == 0 else patience.silence_goodbye_s
     return ev.Arm("silence", now_s + wait_s)
+
+
+def say_prompt(floor: Floor, key: str, now_s: float, rules: Rules, closing: bool = False) -> Step:
+    """Have a system phrase said; the deadline keeps a voice that hangs from hanging the call."""
+    asked = replace(floor, bot=Bot.THINKING, prompting=True, closing=closing)
+    deadline_s = now_s + rules.call.patience.prompt_deadline_s
+    return asked, (ev.Disarm("filler"), ev.SayPrompt(key, closing), ev.Arm("think", deadline_s))
 
 
 def begin_pause(floor: Floor, ended_s: float, now_s: float, rules: Rules) -> Step:

@@ -39,7 +39,7 @@ class Hearing:
         self._ahead = ahead
         self._keys = ""
         self.exchange: Exchange | None = None
-        """The exchange whose turn is being heard, or was heard last."""
+        """The exchange whose turn is being heard, or waits for its answer."""
 
     def open(self, turn: int, onset_s: float, continues: bool) -> None:
         """A turn begins. When it continues the one before, the words of that one are kept."""
@@ -58,6 +58,10 @@ class Hearing:
 
     def abandon(self) -> None:
         """It was no turn."""
+        self.exchange = None
+
+    def answered(self) -> None:
+        """The answer sounds: whatever is said from now on does not go on with the turn before."""
         self.exchange = None
 
     def partial(self, event: Partial, contested: bool, sound_ms: float) -> ev.WordsHeard:

@@ -21,7 +21,8 @@ from kamerton.orchestrator import turn_events as ev
 from kamerton.orchestrator.floor import Bot, Caller, Floor, Grip, Rules, Step, begin_pause, silence_timer
 from kamerton.orchestrator.turn_events import Effect, MachineEvent
 
-_TIMERS = ("hold", "yield", "decide")
+TIMERS = ("hold", "yield", "decide")
+"""The timers of an intrusion; whoever ends one disarms them."""
 
 
 def step(floor: Floor, event: MachineEvent, now_s: float, rules: Rules) -> Step | None:
@@ -45,7 +46,7 @@ def step(floor: Floor, event: MachineEvent, now_s: float, rules: Rules) -> Step 
             return _words(floor, event, now_s, rules)
         case ev.TimerFired(name):
             return _timer(floor, name, now_s, rules)
-        case ev.BotSettled(filler=False, last=True) if not floor.closing:
+        case ev.BotSettled(last=True) if not floor.closing:
             return _bot_finished(floor, now_s, rules)
     return None
 
@@ -106,15 +107,15 @@ def _timer(floor: Floor, name: str, now_s: float, rules: Rules) -> Step | None:
     if name == "decide" and floor.caller is Caller.PAUSED:
         real = floor.words or floor.spoken_ms >= rules.call.barge_in.real_speech_ms
         return _yield_floor(floor, now_s, rules) if real else _give_back(floor)
-    if name in (*_TIMERS, "endpoint", "turn_limit"):
+    if name in (*TIMERS, "endpoint", "turn_limit"):
         return floor, ()
     return None
 
 
 def _yield_floor(floor: Floor, now_s: float, rules: Rules) -> Step:
     """The caller takes the floor; a pause that already goes on ends the turn by the usual rules."""
-    taken = replace(floor, contested=False, grip=Grip.NONE, bot=Bot.QUIET, ladder=0)
-    effects: tuple[Effect, ...] = (*(ev.Disarm(n) for n in _TIMERS), ev.Cut(), ev.Verdict("yielded", floor.onset_s))
+    taken = replace(floor, contested=False, grip=Grip.NONE, bot=Bot.QUIET, prompting=False, ladder=0)
+    effects: tuple[Effect, ...] = (*(ev.Disarm(n) for n in TIMERS), ev.Cut(), ev.Verdict("yielded", floor.onset_s))
     if floor.caller is not Caller.PAUSED:
         return taken, effects
     paused, armed = begin_pause(taken, floor.ended_s, now_s, rules)
@@ -125,17 +126,20 @@ def _give_back(floor: Floor) -> Step:
     """It was a backchannel or noise: the bot goes on."""
     resume: Effect = ev.Resume() if floor.grip is Grip.HELD else ev.Unduck()
     given = replace(floor, caller=Caller.QUIET, contested=False, grip=Grip.NONE)
-    disarmed = tuple(ev.Disarm(name) for name in (*_TIMERS, "turn_limit"))
+    disarmed = tuple(ev.Disarm(name) for name in (*TIMERS, "turn_limit"))
     return given, (*disarmed, ev.AbandonTurn(), resume, ev.Verdict("resumed", floor.onset_s))
 
 
 def _bot_finished(floor: Floor, now_s: float, rules: Rules) -> Step:
     """The bot came to its end by itself while the caller was speaking: the turn has the floor, if it is one."""
-    free = replace(floor, contested=False, grip=Grip.NONE, bot=Bot.QUIET)
-    effects: tuple[Effect, ...] = tuple(ev.Disarm(name) for name in _TIMERS)
+    free = replace(floor, contested=False, grip=Grip.NONE, bot=Bot.QUIET, prompting=False)
+    # What comes next must be heard: neither softly nor held back.
+    loosened: Effect = ev.Resume() if floor.grip is Grip.HELD else ev.Unduck()
+    effects: tuple[Effect, ...] = (*(ev.Disarm(name) for name in TIMERS), loosened)
     if floor.caller is Caller.PAUSED:
         paused, armed = begin_pause(free, floor.ended_s, now_s, rules)
         return paused, (*effects, *armed)
     if floor.caller is Caller.SPEAKING:
-        return free, effects
+        limit_s = floor.onset_s + rules.endpointing.turn_limit_s
+        return free, (*effects, ev.Arm("turn_limit", max(now_s, limit_s)))
     return free, (*effects, silence_timer(free, now_s, rules))

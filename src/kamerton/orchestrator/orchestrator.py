@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from typing import Literal
 
 import anyio
 from anyio.abc import TaskGroup
 
 from kamerton.domain.audio import AudioFrame
+from kamerton.domain.errors import EngineError
 from kamerton.domain.media import CallMedia
 from kamerton.domain.notices import (
     CallFinished,
@@ -49,6 +51,8 @@ log = logging.getLogger(__name__)
 
 _APOLOGY_S = 8.0
 _HANG_UP_S = 3.0
+_OPEN_EARS_S = 5.0
+"""Longest wait for the recogniser's stream; the greeting plays meanwhile."""
 
 EndedBy = Literal["caller", "bot", "error", "shutdown"]
 
@@ -75,6 +79,7 @@ class Orchestrator:
         self._effects.duck_gain = services.call.barge_in.duck_gain
         self._scope = anyio.CancelScope()
         self._ended: tuple[EndedBy, str] | None = None
+        self._fault: Exception | None = None
 
     async def run(self) -> None:
         """Conduct the call to its end. Raises nothing but cancellation; leaves no task, timer or connection behind."""
@@ -86,11 +91,11 @@ class Orchestrator:
             ended = await self._conduct()
         except Exception as error:  # the boundary of a call: its faults end it, politely, and nothing else
             log.exception("call failed")
-            ended = ("error", f"{type(error).__name__}")
-            self._publish(ErrorOccurred("Внутренняя ошибка, звонок завершён.", type(error).__name__))
+            ended = ("error", _name_of(error))
+            self._publish(ErrorOccurred("Внутренняя ошибка, звонок завершён.", ended[1]))
             await self._apologise()
         finally:
-            self._services.metronome.leave(self._playout.tick)
+            self._services.metronome.leave(self._tick)
             self._queue.close()
             with anyio.CancelScope(shield=True), anyio.move_on_after(_HANG_UP_S):
                 await self._media.hang_up(ended[1])
@@ -119,21 +124,41 @@ class Orchestrator:
         self._queue.post(FarEndGone(reason))
 
     async def _conduct(self) -> tuple[EndedBy, str]:
-        self._services.metronome.join(self._playout.tick)
+        self._services.metronome.join(self._tick)
         self._playout.started = self._replies.on_started
-        with self._scope:
-            async with anyio.create_task_group() as tasks:
-                self._replies.start(tasks)
-                stt = self._services.stt.open(self._media.info.format)
-                async with stt as stream, anyio.create_task_group() as ears:
-                    self._open_ears(ears, stream)
-                    await self._turn_loop()
-                    ears.cancel_scope.cancel()
-                tasks.cancel_scope.cancel()
-        if self._effects.listener is not None:
-            self._effects.listener.close()
-        self._settle_rest()
+        try:
+            with self._scope:
+                async with anyio.create_task_group() as tasks:
+                    self._replies.start(tasks)
+                    await self._listen()
+                    tasks.cancel_scope.cancel()
+        finally:
+            if self._effects.listener is not None:
+                self._effects.listener.close()
+            self._settle_rest()
+        if self._fault is not None:
+            raise self._fault
         return self._ended or ("error", "the event queue overflowed")
+
+    async def _listen(self) -> None:
+        """Run the turn loop with the recogniser open."""
+        with anyio.CancelScope(deadline=anyio.current_time() + _OPEN_EARS_S) as opening:
+            stt = self._services.stt.open(self._media.info.format)
+            async with stt as stream, anyio.create_task_group() as ears:
+                opening.deadline = math.inf
+                self._open_ears(ears, stream)
+                await self._turn_loop()
+                ears.cancel_scope.cancel()
+        if opening.cancelled_caught:
+            raise EngineError(f"the recogniser did not open within {_OPEN_EARS_S:g} s; check its engine or its network")
+
+    def _tick(self, frames: int) -> None:
+        """Write due frames. A fault ends this call; the clock, which all calls share, goes on."""
+        try:
+            self._playout.tick(frames)
+        except Exception as error:  # the boundary between a call and the clock
+            self._fault = self._fault or error
+            self._scope.cancel()
 
     def _open_ears(self, ears: TaskGroup, stream: SttStream) -> None:
         services = self._services
@@ -142,7 +167,9 @@ class Orchestrator:
             audio_format, services.vad, stream, services.listening, self._clock, self._queue.post
         )
         ears.start_soon(self._hear_transcripts, stream)
-        self._timers.arm("call_limit", anyio.current_time() + services.call.patience.call_limit_s)
+        patience = services.call.patience
+        self._timers.arm("call_limit", anyio.current_time() + patience.call_limit_s)
+        self._timers.arm("think", anyio.current_time() + patience.think_deadline_s)
         self._media.start(self)
 
     async def _hear_transcripts(self, stream: SttStream) -> None:
@@ -206,30 +233,26 @@ class Orchestrator:
     def _settled(self, settled: Settled) -> None:
         self._replies.settled(settled)
         filler = settled.source == "filler"
-        if settled.outcome != "cut" or filler:
+        if filler or settled.outcome in ("played", "failed"):
             self._step(ev.BotSettled(filler, settled.outcome == "played", settled.last))
 
     def _reply(self, event: ReplyStarted | ReplyFailed) -> None:
+        if isinstance(event, ReplyFailed):
+            self._publish(ErrorOccurred("Не получилось озвучить ответ.", event.reason))
         if self._replies.current is not event.exchange or self._floor.bot is not Bot.THINKING:
             return
-        if isinstance(event, ReplyStarted):
-            self._replies.commit(event.exchange)
-            self._step(ev.ReplyReady(event.interruptible, event.closing))
-            return
-        self._publish(ErrorOccurred("Не получилось озвучить ответ.", event.reason))
-        if event.exchange.path != "error":
+        if isinstance(event, ReplyFailed):
             self._step(ev.TimerFired("think"))
             return
-        # Not even the apology can be said: listen on rather than wait for audio that will not come.
-        self._step(ev.ReplyReady(interruptible=True, closing=event.closing))
-        self._step(ev.BotSettled(filler=False, played=False, last=True))
+        self._replies.commit(event.exchange)
+        self._hearing.answered()
+        self._step(ev.ReplyReady(event.interruptible, event.closing))
 
     def _key(self, digit: str) -> None:
         now_s = anyio.current_time()
-        if not self._hearing.typing:
-            self._step(ev.KeysPressed())
-            if self._floor.caller is not Caller.FINISHED:
-                return
+        self._step(ev.KeysPressed(first=not self._hearing.typing))
+        if self._floor.caller is not Caller.FINISHED:
+            return
         finished = self._hearing.key(digit, now_s, self._floor.turn)
         gap_s = 0.0 if finished else self._services.call.patience.dtmf_gap_s
         self._timers.arm("dtmf", now_s + gap_s)
@@ -258,11 +281,15 @@ class Orchestrator:
 
     def _settle_rest(self) -> None:
         """The call ends: settle what was still being said, so that every utterance has its outcome."""
+        self._take_settled()
         self._playout.cut()
+        self._take_settled()
+        self._publish(MindStateChanged(MindState.IDLE))
+
+    def _take_settled(self) -> None:
         while (event := self._queue.take_nowait()) is not None:
             if isinstance(event, Settled):
                 self._replies.settled(event)
-        self._publish(MindStateChanged(MindState.IDLE))
 
     async def _apologise(self) -> None:
         """Say the prepared apology of a call that failed, if its audio is at hand."""
@@ -274,3 +301,10 @@ class Orchestrator:
         deadline_s = anyio.current_time() + _APOLOGY_S
         while self._playout.busy and anyio.current_time() < deadline_s:
             await self._queue.next_before(deadline_s)
+
+
+def _name_of(error: Exception) -> str:
+    """The name of a fault; of the first one where a task group gathered several."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return type(error).__name__

@@ -54,7 +54,7 @@ class Replies:
         self._format = media.info.format
         self._post = post
         self._publish = publish
-        self._speaker = Speaker(services.voice, playout, self._format, publish)
+        self._speaker = Speaker(services.voice, playout, self._format, publish, services.call.patience.voice_stall_s)
         self._fillers = FillerChoice(services.fillers)
         self._tasks: TaskGroup | None = None
         self._thinking = anyio.CancelScope()
@@ -94,9 +94,13 @@ class Replies:
             self._fillers_said += 1
 
     def cancel(self) -> None:
-        """Drop the reply that is being prepared."""
-        self._thinking.cancel()
+        """Drop the reply that is being prepared: it will not be asked for again."""
+        self.stop()
         self.current = None
+
+    def stop(self) -> None:
+        """Prepare no more of the reply."""
+        self._thinking.cancel()
 
     def ahead(self, readings: tuple[str, ...]) -> None:
         """Prepare the answer to words that may turn out to be the whole turn."""
@@ -143,14 +147,22 @@ class Replies:
     def _launch(
         self, exchange: Exchange, source: Source, texts: Sequence[str] | None = None, closing: bool = False
     ) -> None:
+        self.stop()
         self._thinking = anyio.CancelScope()
         self.current = exchange
         self._own_fillers = ()
         if self._tasks is not None:
-            self._tasks.start_soon(self._answer, exchange, source, texts, closing, self._thinking)
+            generation = self._speaker.generation
+            self._tasks.start_soon(self._answer, exchange, source, texts, closing, self._thinking, generation)
 
     async def _answer(
-        self, exchange: Exchange, source: Source, texts: Sequence[str] | None, closing: bool, scope: anyio.CancelScope
+        self,
+        exchange: Exchange,
+        source: Source,
+        texts: Sequence[str] | None,
+        closing: bool,
+        scope: anyio.CancelScope,
+        generation: int,
     ) -> None:
         with scope:
             try:
@@ -166,9 +178,9 @@ class Replies:
                     self._spoken[utterance.id] = exchange
                     self._post(ReplyStarted(exchange, interruptible, closing))
 
-                await self._speaker.say(source, texts, exchange, ready)
+                await self._speaker.say(source, texts, exchange, ready, generation)
             except EngineError as error:
-                self._post(ReplyFailed(exchange, str(error), closing))
+                self._post(ReplyFailed(exchange, str(error)))
 
     async def _decide(self, exchange: Exchange) -> Decision:
         exchange.timeline.mark("t3", anyio.current_time())

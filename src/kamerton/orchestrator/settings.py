@@ -31,6 +31,10 @@ class PatienceSettings:
     """Pause between neutral fillers."""
     think_deadline_s: float = 12.0
     """After this an honest sentence is said instead of an answer."""
+    prompt_deadline_s: float = 5.0
+    """Longest wait for the audio of a system phrase; beyond it the call goes on, or ends, without the phrase."""
+    voice_stall_s: float = 3.0
+    """Longest silence in the middle of an answer whose voice does not go on; beyond it the answer has failed."""
     final_deadline_s: float = 9.0
     """Longest wait for a final transcript; beyond it the caller is asked to repeat."""
     silence_prompt_s: float = 10.0

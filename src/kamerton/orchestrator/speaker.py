@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 import anyio
 
 from kamerton.domain.audio import AudioFormat
+from kamerton.domain.errors import EngineError
 from kamerton.domain.notices import MindState, MindStateChanged, Notice
+from kamerton.domain.synthesis import SpeechChunk
 from kamerton.orchestrator.exchange import Exchange
 from kamerton.orchestrator.playout import Playout
 from kamerton.orchestrator.services import Voice
@@ -19,22 +22,39 @@ class Speaker:
     """Speaks for one call: cached audio at once, the rest as its clauses are synthesised."""
 
     def __init__(
-        self, voice: Voice, playout: Playout, audio_format: AudioFormat, publish: Callable[[Notice], None]
+        self,
+        voice: Voice,
+        playout: Playout,
+        audio_format: AudioFormat,
+        publish: Callable[[Notice], None],
+        stall_s: float,
     ) -> None:
         self._voice = voice
         self._playout = playout
         self._format = audio_format
+        self._stall_s = stall_s
         self._publish = publish
 
+    @property
+    def generation(self) -> int:
+        """The playout's generation, to be noted when speech is asked for."""
+        return self._playout.generation
+
     async def say(
-        self, source: Source, texts: Sequence[str], exchange: Exchange, ready: Callable[[Utterance], None]
+        self,
+        source: Source,
+        texts: Sequence[str],
+        exchange: Exchange,
+        ready: Callable[[Utterance], None],
+        generation: int,
     ) -> None:
         """Say texts as one utterance; `ready` is called when its first audio is queued.
 
-        When cancelled, what was queued stays: whoever cancels also cuts the playout.
+        Speech that was asked for in an earlier `generation` of the playout is never heard. When cancelled, an
+        utterance that no cut has settled yet is settled as failed.
 
         Raises:
-            EngineError: the voice failed; the utterance, if any, is settled as failed.
+            EngineError: the voice failed or stalled in mid-speech; the utterance, if any, is settled as failed.
         """
         utterance: Utterance | None = None
 
@@ -43,7 +63,7 @@ class Speaker:
             if utterance is None:
                 exchange.timeline.mark("t5_cache" if mark == "cache" else "t5_tts", anyio.current_time())
                 self._playout.cut_filler()
-                utterance = self._playout.utter(source, complete=False)
+                utterance = self._playout.utter(source, complete=False, generation=generation)
                 exchange.utterance_id = utterance.id
                 ready(utterance)
             return utterance
@@ -57,13 +77,25 @@ class Speaker:
                     continue
                 self._publish(MindStateChanged(MindState.GENERATING_SPEECH, text))
                 async with aclosing(self._voice.stream(text, self._format)) as chunks:
-                    async for chunk in chunks:
+                    while (chunk := await self._next(chunks, utterance)) is not None:
                         begin("tts").add_audio(chunk.pcm, chunk.text)
             begin("cache").complete = True
             complete = True
         finally:
             if not complete and utterance is not None:
                 self._playout.drop(utterance)
+
+    async def _next(self, chunks: AsyncGenerator[SpeechChunk, None], utterance: Utterance | None) -> SpeechChunk | None:
+        """The voice's next piece, or None at its end. How long the first may take is the turn machine's to say."""
+        limit_s = math.inf
+        if utterance is not None:
+            limit_s = self._stall_s + self._format.duration_ms(utterance.samples - utterance.taken_samples) / 1000
+        try:
+            with anyio.fail_after(None if math.isinf(limit_s) else limit_s):
+                return await anext(chunks, None)
+        except TimeoutError as error:
+            message = f"the voice fell silent in mid-speech for {self._stall_s:g} s; check its engine"
+            raise EngineError(message) from error
 
     def say_filler(self, text: str) -> bool:
         """Say a filler if its audio is at hand; a filler that must first be made comes too late to cover anything."""

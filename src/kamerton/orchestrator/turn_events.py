@@ -61,6 +61,9 @@ class StopPressed:
 class KeysPressed:
     """The caller typed on the phone's keys; what they typed stands as a turn of its own once the gap has passed."""
 
+    first: bool = True
+    """False for the further keys of the same number."""
+
 
 MachineEvent = SegmentEvent | WordsHeard | FinalHeard | TimerFired | ReplyReady | BotSettled | StopPressed | KeysPressed
 

@@ -21,12 +21,28 @@ from kamerton.listening.segmenter import (
 )
 from kamerton.orchestrator import intrusion
 from kamerton.orchestrator import turn_events as ev
-from kamerton.orchestrator.floor import Bot, Caller, Floor, Grip, Rules, Step, begin_pause, silence_timer
+from kamerton.orchestrator.floor import (
+    Bot,
+    Caller,
+    Floor,
+    Grip,
+    Rules,
+    Step,
+    begin_pause,
+    say_prompt,
+    silence_timer,
+)
+from kamerton.orchestrator.intrusion import TIMERS as INTRUSION_TIMERS
 from kamerton.orchestrator.turn_events import Effect, MachineEvent
+
+_SUSPICION_S = 0.5
+"""Longer than any suspicion lasts."""
 
 
 def step(floor: Floor, event: MachineEvent, now_s: float, rules: Rules) -> Step:
     """Take one event into account."""
+    if _is_stale(floor, event):
+        return floor, ()
     speaks_in = floor.bot is Bot.SPEAKING and isinstance(event, SpeechSuspected | SpeechStarted)
     if floor.contested or floor.grip is not Grip.NONE or speaks_in:
         taken = intrusion.step(floor, event, now_s, rules)
@@ -45,6 +61,21 @@ def step(floor: Floor, event: MachineEvent, now_s: float, rules: Rules) -> Step:
             return _stop_pressed(floor, now_s, rules)
 
 
+def _is_stale(floor: Floor, event: MachineEvent) -> bool:
+    """True for what the ears reported before the machine ended or dropped the turn that it belongs to."""
+    open_turn = floor.caller in (Caller.SPEAKING, Caller.PAUSED)
+    match event:
+        case SpeechSuspected() | SpeechStarted():
+            return open_turn
+        case SuspicionDropped():
+            return floor.caller is not Caller.SUSPECTED
+        case SpeechPaused():
+            return floor.caller is not Caller.SPEAKING
+        case SpeechResumed():
+            return floor.caller is not Caller.PAUSED
+    return False
+
+
 def _caller_step(
     floor: Floor,
     event: SegmentEvent | ev.WordsHeard | ev.FinalHeard | ev.KeysPressed,
@@ -54,7 +85,9 @@ def _caller_step(
     """What the caller does while the bot cannot be heard."""
     match event:
         case SpeechSuspected(onset_s):
-            return replace(floor, caller=Caller.SUSPECTED, onset_s=onset_s), ()
+            # A click while the transcript is awaited must not lose the turn.
+            awaited = floor.caller is Caller.FINISHED
+            return replace(floor, caller=Caller.FINISHED if awaited else Caller.SUSPECTED, onset_s=onset_s), ()
         case SuspicionDropped():
             return replace(floor, caller=Caller.QUIET), ()
         case SpeechStarted(onset_s):
@@ -67,8 +100,8 @@ def _caller_step(
             return _words(floor, event, now_s, rules)
         case ev.FinalHeard():
             return _final(floor, event, now_s, rules)
-        case ev.KeysPressed():
-            return _keys(floor, now_s, rules)
+        case ev.KeysPressed(first):
+            return _keys(floor, now_s, rules) if first else _more_keys(floor, now_s, rules)
 
 
 def _open_turn(floor: Floor, onset_s: float, rules: Rules) -> Step:
@@ -78,12 +111,14 @@ def _open_turn(floor: Floor, onset_s: float, rules: Rules) -> Step:
         floor,
         caller=Caller.SPEAKING,
         bot=Bot.QUIET,
+        closing=False,
+        prompting=False,
         turn=floor.turn + 1,
         onset_s=onset_s,
         completeness=Completeness.UNKNOWN,
         words=False,
     )
-    effects: list[Effect] = [ev.Disarm(name) for name in ("silence", "filler", "think", "final")]
+    effects: list[Effect] = [ev.Disarm(name) for name in ("silence", "filler", "think", "final", "dtmf")]
     if continues:
         effects += [ev.CancelThinking(), ev.Cut()]
     effects += [
@@ -115,8 +150,7 @@ def _end_turn(floor: Floor, because: str, ended_s: float, now_s: float, rules: R
         ev.Disarm("endpoint"),
         ev.EndTurn(because, ended_s),
         ev.Arm("filler", now_s + patience.filler_after_ms / 1000),
-        ev.Arm("final", now_s + patience.final_deadline_s),
-        ev.Arm("think", now_s + patience.think_deadline_s),
+        *_deadlines(now_s, rules),
     )
 
 
@@ -144,16 +178,47 @@ def _timer(floor: Floor, name: str, now_s: float, rules: Rules) -> Step:
         case "filler" if floor.bot is Bot.THINKING:
             return replace(floor, fillers=floor.fillers + 1), (ev.SayFiller(first=floor.fillers == 0),)
         case "think" if floor.bot is Bot.THINKING:
-            dropped = (ev.CancelThinking(), ev.Disarm("filler"), ev.Disarm("final"), ev.SayPrompt("apology"))
-            return replace(floor, caller=Caller.QUIET), dropped
-        case "silence" if floor.bot is Bot.QUIET and floor.caller is Caller.QUIET:
-            last = floor.ladder > 0
-            key = "silence_goodbye" if last else "still_there"
-            return replace(floor, ladder=floor.ladder + 1, bot=Bot.THINKING), (ev.SayPrompt(key, closing=last),)
-        case "call_limit" if not floor.closing:
-            stopped = (ev.CancelThinking(), ev.Cut(), ev.AbandonTurn(), ev.SayPrompt("max_length", closing=True))
-            return replace(floor, caller=Caller.QUIET, bot=Bot.THINKING, grip=Grip.NONE, contested=False), stopped
+            return _no_answer(floor, now_s, rules)
+        case "silence" if floor.bot is Bot.QUIET:
+            return _silence(floor, now_s, rules)
+        case "call_limit":
+            return _call_limit(floor, now_s, rules)
     return floor, ()
+
+
+def _no_answer(floor: Floor, now_s: float, rules: Rules) -> Step:
+    """What was to be said did not come in time, or not at all."""
+    dropped = (ev.CancelThinking(), ev.Disarm("think"), ev.Disarm("filler"), ev.Disarm("final"))
+    if floor.closing:
+        return floor, (*dropped, ev.EndCall("completed"))
+    caller = Caller.QUIET if floor.caller is Caller.FINISHED else floor.caller
+    if floor.prompting:
+        quiet = replace(floor, caller=caller, bot=Bot.QUIET, prompting=False)
+        return quiet, (*dropped, silence_timer(quiet, now_s, rules))
+    asked, effects = say_prompt(replace(floor, caller=caller), "apology", now_s, rules)
+    return asked, (*dropped, *effects)
+
+
+def _silence(floor: Floor, now_s: float, rules: Rules) -> Step:
+    if floor.caller is Caller.SUSPECTED:
+        # Whether this is speech is known in a moment; until then the silence is neither over nor forgotten.
+        return floor, (ev.Arm("silence", now_s + _SUSPICION_S),)
+    if floor.caller is not Caller.QUIET:
+        return floor, ()
+    last = floor.ladder > 0
+    climbed = replace(floor, ladder=floor.ladder + 1)
+    return say_prompt(climbed, "silence_goodbye" if last else "still_there", now_s, rules, closing=last)
+
+
+def _call_limit(floor: Floor, now_s: float, rules: Rules) -> Step:
+    """The call has lasted long enough; asked again for as long as the caller talks the good-bye away."""
+    again = ev.Arm("call_limit", now_s + rules.call.patience.prompt_deadline_s)
+    if floor.closing:
+        return floor, (again,)
+    disarmed = tuple(ev.Disarm(name) for name in (*INTRUSION_TIMERS, "endpoint", "turn_limit", "final", "silence"))
+    stopped = replace(floor, caller=Caller.QUIET, grip=Grip.NONE, contested=False)
+    asked, effects = say_prompt(stopped, "max_length", now_s, rules, closing=True)
+    return asked, (ev.CancelThinking(), ev.Cut(), ev.AbandonTurn(), *disarmed, *effects, again)
 
 
 def _reply_ready(floor: Floor, interruptible: bool, closing: bool) -> Step:
@@ -165,15 +230,17 @@ def _reply_ready(floor: Floor, interruptible: bool, closing: bool) -> Step:
 
 
 def _settled(floor: Floor, event: ev.BotSettled, now_s: float, rules: Rules) -> Step:
-    if event.filler:
-        if floor.bot is not Bot.THINKING or not event.played:
+    if event.filler and floor.bot is Bot.THINKING:
+        if not event.played:
             return floor, ()
         return floor, (ev.Arm("filler", now_s + rules.call.patience.filler_gap_ms / 1000),)
     if not event.last or floor.bot is not Bot.SPEAKING:
         return floor, ()
     if floor.closing:
         return floor, (ev.EndCall("completed"),)
-    quiet = replace(floor, bot=Bot.QUIET, grip=Grip.NONE)
+    if not event.played and not event.filler and not floor.prompting:
+        return say_prompt(floor, "apology", now_s, rules)
+    quiet = replace(floor, bot=Bot.QUIET, grip=Grip.NONE, prompting=False)
     if floor.caller in (Caller.QUIET, Caller.SUSPECTED):
         return quiet, (silence_timer(quiet, now_s, rules),)
     return quiet, ()
@@ -182,10 +249,14 @@ def _settled(floor: Floor, event: ev.BotSettled, now_s: float, rules: Rules) -> 
 def _stop_pressed(floor: Floor, now_s: float, rules: Rules) -> Step:
     if floor.bot is not Bot.SPEAKING or not floor.interruptible:
         return floor, ()
-    quiet = replace(floor, bot=Bot.QUIET, grip=Grip.NONE, contested=False)
-    if floor.caller is not Caller.QUIET:
-        return quiet, (ev.Cut(),)
-    return quiet, (ev.Cut(), silence_timer(quiet, now_s, rules))
+    quiet = replace(floor, bot=Bot.QUIET, grip=Grip.NONE, contested=False, prompting=False)
+    stopped: tuple[Effect, ...] = (ev.Cut(), *(ev.Disarm(name) for name in INTRUSION_TIMERS))
+    if floor.caller is Caller.PAUSED:
+        paused, armed = begin_pause(quiet, floor.ended_s, now_s, rules)
+        return paused, (*stopped, *armed)
+    if floor.caller is Caller.SPEAKING:
+        return quiet, stopped
+    return quiet, (*stopped, silence_timer(quiet, now_s, rules))
 
 
 def _keys(floor: Floor, now_s: float, rules: Rules) -> Step:
@@ -193,18 +264,31 @@ def _keys(floor: Floor, now_s: float, rules: Rules) -> Step:
     if not floor.interruptible and floor.bot is Bot.SPEAKING:
         return floor, ()
     cut = (ev.CancelThinking(), ev.Cut(), ev.AbandonTurn()) if floor.bot is not Bot.QUIET else (ev.AbandonTurn(),)
-    disarmed = tuple(ev.Disarm(name) for name in ("silence", "filler", "think", "final", "endpoint", "turn_limit"))
-    turn = floor.turn if floor.caller is Caller.FINISHED else floor.turn + 1
+    disarmed = tuple(ev.Disarm(name) for name in (*INTRUSION_TIMERS, "silence", "filler", "endpoint", "turn_limit"))
     typed = replace(
         floor,
         caller=Caller.FINISHED,
         bot=Bot.THINKING,
         grip=Grip.NONE,
         contested=False,
-        turn=turn,
+        closing=False,
+        prompting=False,
+        turn=floor.turn + 1,
         spoken_ms=rules.call.patience.noise_ms,
         fillers=0,
     )
+    return typed, (*cut, *disarmed, *_deadlines(now_s, rules))
+
+
+def _more_keys(floor: Floor, now_s: float, rules: Rules) -> Step:
+    """Typing goes on: a long number takes longer than a transcript may."""
+    return floor, _deadlines(now_s, rules) if floor.caller is Caller.FINISHED else ()
+
+
+def _deadlines(now_s: float, rules: Rules) -> tuple[Effect, ...]:
+    """The latest instants at which a finished turn must be known, and answered."""
     patience = rules.call.patience
-    deadline = ev.Arm("final", now_s + patience.final_deadline_s)
-    return typed, (*cut, *disarmed, deadline, ev.Arm("think", now_s + patience.think_deadline_s))
+    return (
+        ev.Arm("final", now_s + patience.final_deadline_s),
+        ev.Arm("think", now_s + patience.think_deadline_s),
+    )
