@@ -34,7 +34,7 @@ class SegmenterSettings:
     """How long a sound that the network does not call speech stays suspected."""
     suspicion_gap_ms: float = 130.0
     """Silence after which a suspicion is dropped."""
-    pause_ms: float = 90.0
+    pause_ms: float = 80.0
     """Silence after which speech counts as paused (three windows, two and a bit of true silence)."""
 
 

@@ -6,6 +6,7 @@ windows of one call are judged and reported strictly in order.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import deque
 from collections.abc import Callable
@@ -18,6 +19,8 @@ import numpy as np
 from kamerton.domain.audio import SAMPLE_BYTES, AudioFormat
 from kamerton.domain.work import Worker
 from kamerton.listening.silero import STATE_SIZE, WINDOW_SHAPES, Floats, VadModel, WindowShape
+
+log = logging.getLogger(__name__)
 
 SILENCE_DBFS: Final = -100.0
 _FULL_SCALE: Final = 32768.0
@@ -206,6 +209,8 @@ class VadBatcher:
         self._wake = anyio.Event()
         self.inferences = 0
         self.windows_judged = 0
+        self.failures = 0
+        """Batches that the network failed on."""
 
     def open(self, audio_format: AudioFormat, sink: Callable[[VadWindow], None]) -> VadChannel:
         """Open a channel for one call."""
@@ -275,6 +280,10 @@ class VadBatcher:
             channel.context = samples[-channel.shape.context :]
         try:
             probabilities, new_state = await self._worker.run(lambda: self._model.infer(rate_hz, inputs, state))
+        except Exception:  # the boundary to the network: its fault must not end every call of the process
+            log.exception("voice activity detection failed on a batch; its windows count as silence")
+            self.failures += 1
+            probabilities, new_state = np.zeros(len(batch), np.float32), state
         finally:
             for channel, _, _ in batch:
                 self._judging.pop(channel, None)

@@ -97,14 +97,15 @@ class Orchestrator:
         finally:
             self._services.metronome.leave(self._tick)
             self._queue.close()
-            with anyio.CancelScope(shield=True), anyio.move_on_after(_HANG_UP_S):
-                await self._media.hang_up(ended[1])
             session = self._conversation.session
             duration_s = anyio.current_time() - started_s
             finished = CallFinished(
                 info.call_id, ended[0], ended[1], duration_s, dict(session.variables), session.current_state_id
             )
+            # Told before the line is closed, so that a page learns how its call ended.
             self._publish(finished)
+            with anyio.CancelScope(shield=True), anyio.move_on_after(_HANG_UP_S):
+                await self._media.hang_up(ended[1])
 
     def on_audio(self, frame: AudioFrame) -> None:
         """A frame of the caller arrived."""

@@ -46,7 +46,7 @@ class PatienceSettings:
     dtmf_gap_s: float = 1.5
     """Pause after the last key that ends a number typed on the phone's keys."""
     premature_ms: float = 900.0
-    """Speech this soon after the end of a turn continues that turn, if nothing of the answer was heard."""
+    """Speech this soon after the end of a turn continues that turn: nobody reacts to an answer so fast."""
     noise_ms: float = 420.0
     """A sound shorter than this in which no words were found is ignored."""
 

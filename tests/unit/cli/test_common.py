@@ -30,11 +30,10 @@ def test_an_error_of_ours_is_shown_without_a_traceback(capsys: pytest.CaptureFix
 
 def test_every_error_that_task_groups_wrapped_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     inner = BaseExceptionGroup("inner", [ModelError("no voice"), AssistantError("broken", ("no phrases", "no map"))])
-    assert code_of(ExceptionGroup("outer", [ConfigurationError("no port"), *inner.exceptions])) == 1
     assert code_of(BaseExceptionGroup("outer", [ConfigurationError("no port"), inner])) == 1
     shown = capsys.readouterr().err
     for told in ("kamerton: no port\n", "kamerton: no voice\n", "'broken': 2 problems", "- no phrases", "- no map"):
-        assert shown.count(told) == 2
+        assert shown.count(told) == 1
 
 
 def test_a_group_with_a_foreign_error_is_not_hidden() -> None:

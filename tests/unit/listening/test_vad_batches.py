@@ -230,3 +230,26 @@ def test_the_gate_never_rises_above_speech() -> None:
     for _ in range(5000):
         gate.learn(-5.0)
     assert gate.threshold_dbfs == -27.0
+
+
+class FailingModel(CountingModel):
+    """Fails on its first batch."""
+
+    def infer(self, rate_hz: int, windows: Floats, state: Floats) -> tuple[Floats, Floats]:
+        judged = super().infer(rate_hz, windows, state)
+        if len(self.batches) == 1:
+            raise RuntimeError("the network is upset")
+        return judged
+
+
+async def test_a_network_that_fails_on_a_batch_goes_on_with_the_next() -> None:
+    batcher = VadBatcher(FailingModel(), InlineWorker())
+    channel, windows = opened(batcher)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(batcher.run)
+        for _ in range(2):
+            channel.push(loud(PHONE), anyio.current_time())
+            await anyio.sleep(0.1)
+        tasks.cancel_scope.cancel()
+    assert [window.probability > 0.5 for window in windows] == [False, True]
+    assert batcher.failures == 1
