@@ -62,7 +62,7 @@ def segment(windows: Sequence[VadWindow]) -> list[tuple[int, SegmentEvent]]:
         ("SSSmmmmmm", [(0, SpeechSuspected), (2, SpeechStarted)]),
         ("llSS", [(2, SpeechSuspected), (3, SpeechStarted)]),
         ("llllll", []),
-        ("SSSt...", [(0, SpeechSuspected), (2, SpeechStarted), (6, SpeechPaused)]),
+        ("SSSt...", [(0, SpeechSuspected), (2, SpeechStarted), (5, SpeechPaused)]),
     ],
 )
 def test_events(letters: str, expected: list[tuple[int, type[SegmentEvent]]]) -> None:
