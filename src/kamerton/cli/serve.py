@@ -17,6 +17,7 @@ from kamerton.config.composition import open_engine
 from kamerton.config.serving import Doors, open_doors
 from kamerton.config.settings import Settings, load_settings
 from kamerton.observability.json_log import configure_logging
+from kamerton.webapi.settings import LOCAL_HOSTS
 
 
 def serve(
@@ -82,6 +83,11 @@ def _announce(settings: Settings, doors: Doors, ready_json: bool) -> None:
         f"    Stop with Ctrl-C.\n",
         flush=True,
     )
+    if host not in LOCAL_HOSTS and settings.web.allowed_hosts == LOCAL_HOSTS:
+        progress_line(
+            "other machines reach the page only under names listed in web.allowed_hosts, "
+            "for example KAMERTON_WEB__ALLOWED_HOSTS='[\"stand.example.org\"]'"
+        )
 
 
 def prepare(config: ConfigFile = None) -> None:

@@ -6,6 +6,7 @@ its place in the tree with double underscores: `KAMERTON_AUDIOSOCKET__PORT=9093`
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -103,9 +104,21 @@ class Settings(BaseSettings):
     def _place_named(cls, value: Any, judge: ValidatorFunctionWrapHandler) -> Any:
         """A section that refuses its own values is one problem among others, with its place."""
         try:
-            return judge(value)
+            return judge(_parsed(value))
         except ConfigurationError as error:
             raise ValueError(str(error)) from error
+
+
+def _parsed(value: Any) -> Any:
+    """Lists that came as JSON text, as they do in environment variables, as lists."""
+    if isinstance(value, dict):
+        return {name: _parsed(inner) for name, inner in value.items()}
+    if isinstance(value, str) and value.startswith("["):
+        try:
+            return json.loads(value)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{value!r} is no list in JSON: {error}") from error
+    return value
 
 
 def load_settings(config_file: Path | None = None, **overrides: Any) -> Settings:

@@ -163,3 +163,11 @@ def test_every_section_refuses_unknown_names() -> None:
     assert {"log", "web", "call", "listening", "limits"} <= set(sections) < set(Settings.model_fields)
     for section in sections:
         assert f"{section}.no_such_thing:" in problems_of(f"{section}: {{no_such_thing: 1}}")
+
+
+def test_a_list_comes_from_the_environment_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAMERTON_WEB__ALLOWED_HOSTS", '["stand.example.org"]')
+    assert load_settings().web.allowed_hosts == ("stand.example.org",)
+    monkeypatch.setenv("KAMERTON_WEB__ALLOWED_HOSTS", '["stand.example.org"')
+    with pytest.raises(ConfigurationError, match="no list in JSON"):
+        load_settings()
