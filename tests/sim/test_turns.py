@@ -129,8 +129,8 @@ async def test_speech_right_after_the_end_of_turn_continues_it() -> None:
         call.says(3.0, 3.6)
         call.says(4.0, 5.0)
         await call.until(10.0)
-    assert call.of_kind(TurnFinished)[-1].user_text == "сто. пятьдесят."
-    assert call.of_kind(CallFinished)[0].variables["said"] == ("сто. пятьдесят.",)
+    assert call.of_kind(TurnFinished)[-1].user_text == "сто пятьдесят."
+    assert call.of_kind(CallFinished)[0].variables["said"] == ("сто пятьдесят.",)
 
 
 async def test_keys_are_a_turn() -> None:

@@ -6,6 +6,7 @@ Tables and regular expressions only: well under a millisecond, so it may run on 
 from __future__ import annotations
 
 from kamerton.domain.dialogue import Completeness, EntityKind, Expectation
+from kamerton.intent_classifier.number_slips import is_hundred_slip
 from kamerton.intent_classifier.numbers import NumberSpan, find_numbers
 from kamerton.intent_classifier.phones import count_digits, find_phone
 from kamerton.intent_classifier.phrases import phrasebook
@@ -55,7 +56,8 @@ def is_backchannel(text: str, language: str = "ru") -> bool:
 def _number(text: str, tokens: tuple[Token, ...], expectation: Expectation, language: str) -> Completeness | None:
     spans = find_numbers(text, language, expected=True)
     if not spans:
-        return None
+        # «сто» said alone often comes as «стой»: more of the number is likely to follow.
+        return Completeness.OPEN if len(tokens) == 1 and is_hundred_slip(tokens[0].text, "") else None
     last = spans[-1]
     if last.negated:
         return Completeness.OPEN

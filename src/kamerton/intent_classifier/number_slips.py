@@ -14,10 +14,10 @@ from rapidfuzz.distance import OSA
 from kamerton.intent_classifier.number_words import NumberWord, number_words
 from kamerton.intent_classifier.words import listed
 
-_HUNDRED_SLIPS = frozenset(listed("сток стоп стон стог вто втон сдо зто стоо"))
+_HUNDRED_SLIPS = frozenset(listed("сток стоп стой стон стог вто втон сдо зто стоо"))
 """What Whisper base writes for «сто» before another number word; alone they are words of their own."""
 
-_COMMANDS = frozenset({"стоп"})
+_COMMANDS = frozenset({"стоп", "стой"})
 """Slips that a caller also says as such: with punctuation after them they keep their meaning («стоп, двадцать
 пять»)."""
 

@@ -16,6 +16,8 @@ from kamerton.domain.recognition import RecognitionHint
 from kamerton.orchestrator.router import Decision
 from kamerton.orchestrator.services import CallServices
 
+_SENTENCE_ENDS = ".!?… "
+
 
 @dataclass(slots=True, eq=False)
 class Speculation:
@@ -54,7 +56,9 @@ class Conversation:
         own = tuple(dict.fromkeys(reading for reading in (text, *alternatives) if reading.strip()))
         if not self._carried:
             return own
-        joined = tuple(f"{self._carried[0]} {reading}" for reading in own) or self._carried
+        # The recogniser took a pause for the end of a sentence, which it was not.
+        before = self._carried[0].rstrip(_SENTENCE_ENDS)
+        joined = tuple(f"{before} {reading}" for reading in own) or self._carried
         return tuple(dict.fromkeys((*joined, *own)))
 
     def carry(self, readings: tuple[str, ...]) -> None:

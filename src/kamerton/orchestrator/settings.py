@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+
+from kamerton.domain.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +61,17 @@ class CallSettings:
     patience: PatienceSettings = field(default_factory=PatienceSettings)
     events: int = 512
     """Capacity of a call's event queue; more events than this at once end the call (a fault, not a load)."""
+
+    def __post_init__(self) -> None:
+        """Refuse times that cannot be waited for.
+
+        Raises:
+            ConfigurationError: a value is out of range.
+        """
+        for part in (self.barge_in, self.patience):
+            for field_ in fields(part):
+                value = getattr(part, field_.name)
+                if not value > 0:
+                    raise ConfigurationError(f"call: {field_.name} is {value}; set more than 0")
+        if self.events < 16:
+            raise ConfigurationError(f"call: events is {self.events}; set at least 16")

@@ -93,3 +93,9 @@ def test_backchannels(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "нет", "стоп", "подождите", "да, а сколько стоит", "ага ага ага ага"])
 def test_claims_of_the_floor(text: str) -> None:
     assert not is_backchannel(text, "ru")
+
+
+@pytest.mark.parametrize("text", ["Стой.", "Стой!", "сток"])
+def test_a_hundred_misheard_alone_waits_for_the_rest_of_the_number(text: str) -> None:
+    assert completeness(text, POWER) is OPEN
+    assert completeness(text, Expectation()) is not OPEN
