@@ -36,8 +36,8 @@ class VadSettings:
     interval_s: float = 0.010
     """Least time between two inferences; the batch grows with the load meanwhile."""
     busy_windows: int = 8
-    busy_interval_s: float = 0.020
-    """After a batch of that many windows the next one waits longer: fewer thread switches for 5 ms more delay."""
+    busy_interval_s: float = 0.025
+    """After a batch of that many windows the next one waits longer: fewer thread switches for 8 ms more delay."""
     gate_floor_dbfs: float = -58.0
     """Nothing quieter than this is ever speech."""
     gate_above_noise_db: float = 8.0
