@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from kamerton.cli import bench, call, chat, flow, serve
+from kamerton.cli import bench, call, chat, flow, intents, serve
 
 app = typer.Typer(
     help="Kamerton, a voice-agent engine.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
@@ -14,6 +14,7 @@ app.command("prepare")(serve.prepare)
 app.command("call")(call.call)
 app.command("bench")(bench.bench)
 app.add_typer(flow.app, name="flow")
+app.add_typer(intents.app, name="intents")
 app.add_typer(chat.app, name="chat")
 
 
