@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from kamerton.domain.dialogue import EntityKind, Expectation
 from kamerton.domain.notices import BargeInDecided, CallFinished, TurnFinished
 from kamerton.stt.standin import ScriptedSpeechToText, ScriptedTurn
 from kamerton.testing.call_lab import CallLab, EchoFlow
@@ -171,6 +172,16 @@ async def test_a_recogniser_that_fails_asks_again() -> None:
 async def test_more_words_than_the_sound_can_hold_are_not_believed() -> None:
     """Recognisers make sentences of a cough: the bot goes on."""
     async with lab(ScriptedTurn("субтитры сделал кто-то другой", partial_after_ms=100)).call() as call:
+        call.says(0.5, 0.86)
+        await call.until(5.0)
+    assert [decided.verdict for decided in call.of_kind(BargeInDecided)] == ["resumed"]
+
+
+async def test_a_number_heard_in_a_murmur_is_not_believed_where_numbers_are_expected() -> None:
+    """A recogniser that is hinted with numbers reads one into «угу»."""
+    calls = lab(ScriptedTurn("двадцать", partial_after_ms=100))
+    calls.flow = EchoFlow(expects=Expectation(EntityKind.NUMBER))
+    async with calls.call() as call:
         call.says(0.5, 0.86)
         await call.until(5.0)
     assert [decided.verdict for decided in call.of_kind(BargeInDecided)] == ["resumed"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from kamerton.domain.dialogue import Completeness, EntityKind
+from kamerton.domain.dialogue import Completeness, EntityKind, Expectation
 from kamerton.domain.notices import MindState, MindStateChanged, Notice, TranscriptUpdated
 from kamerton.domain.recognition import Final, Partial, SttFailed
 from kamerton.orchestrator import turn_events as ev
@@ -14,6 +14,8 @@ from kamerton.orchestrator.services import CallServices
 
 _GRADES = (Completeness.OPEN, Completeness.COMPLETE, Completeness.PLAUSIBLE)
 """Several readings of one sound: caution first, then confidence."""
+
+_PLAIN_WORDS = Expectation(EntityKind.YES_NO)
 
 _CHARACTERS_PER_S = 25.0
 _CHARACTERS_AT_ONCE = 4
@@ -74,8 +76,7 @@ class Hearing:
         """
         readings = self._conversation.readings(event.text, event.alternatives)
         completeness = self._grade(readings)
-        possible = len(event.text) <= _CHARACTERS_AT_ONCE + sound_ms / 1000 * _CHARACTERS_PER_S
-        backchannel = not readings or (contested and (not possible or self._is_backchannel(readings[0], completeness)))
+        backchannel = not readings or (contested and not self._claims_floor(readings[0], completeness, sound_ms))
         if readings and not backchannel:
             self._publish(TranscriptUpdated("user", readings[0], final=False, turn=event.turn))
             if event.stable:
@@ -131,6 +132,15 @@ class Hearing:
         if expectation.entity is None:
             return grades[0]
         return next((grade for grade in _GRADES if grade in grades), grades[0])
+
+    def _claims_floor(self, text: str, completeness: Completeness, sound_ms: float) -> bool:
+        """Whether words said into the bot's speech are believed, and are more than a sign of listening."""
+        possible = len(text) <= _CHARACTERS_AT_ONCE + sound_ms / 1000 * _CHARACTERS_PER_S
+        # Recognisers make words of an «угу», most of all words they were told to expect: from so short a sound only
+        # a plain «нет», «стоп», «алло» is believed.
+        brief = sound_ms < self._services.call.barge_in.real_speech_ms
+        plain = self._services.completeness(text, _PLAIN_WORDS) is Completeness.COMPLETE
+        return possible and (plain or not brief) and not self._is_backchannel(text, completeness)
 
     def _is_backchannel(self, text: str, completeness: Completeness) -> bool:
         answers = self._conversation.expectation.entity is EntityKind.YES_NO and completeness is Completeness.COMPLETE
