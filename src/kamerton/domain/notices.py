@@ -43,6 +43,28 @@ class TranscriptUpdated:
 
 
 @dataclass(frozen=True, slots=True)
+class LLMTextReceived:
+    """The language model wrote a piece of the answer that is being said; `llm_text_chunk` of the live stand."""
+
+    chunk: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeculationRecord:
+    """What working ahead of a turn's end came to."""
+
+    started: int = 0
+    """Decisions made ahead for this turn."""
+    hit: bool = False
+    """The turn was answered from one of them."""
+    model_started: int = 0
+    """Of them, those that asked the language model."""
+    model_hit: bool = False
+    saved_ms: float = 0.0
+    """How much earlier the work that was used began than it would have without."""
+
+
+@dataclass(frozen=True, slots=True)
 class TurnFinished:
     """The record of one exchange, complete with its marks (instants on the loop clock, seconds)."""
 
@@ -64,6 +86,7 @@ class TurnFinished:
     spoken_from_s: float | None = None
     """Instant of the first frame of the reply (equals mark t6)."""
     spoken_to_s: float | None = None
+    speculation: SpeculationRecord = SpeculationRecord()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +138,7 @@ class AudioCleared:
 Notice = (
     MindStateChanged
     | TranscriptUpdated
+    | LLMTextReceived
     | TurnFinished
     | BargeInDecided
     | CallStarted

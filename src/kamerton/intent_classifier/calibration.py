@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kamerton.intent_classifier.embeddings import Vectors
+from kamerton.domain.embedding import Vectors
 
 _CONFIDENCES: Final = tuple(round(0.25 + 0.01 * step, 2) for step in range(51))
 _GAPS: Final = tuple(round(0.02 + 0.01 * step, 2) for step in range(19))

@@ -14,9 +14,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from kamerton.domain.dialogue import Expectation, FaqResult, IntentResult
+from kamerton.domain.embedding import Embedder
 from kamerton.intent_classifier.calibration import Gates, leaders
 from kamerton.intent_classifier.catalogue import FaqEntry, IntentExamples
-from kamerton.intent_classifier.embeddings import Embedder
 from kamerton.intent_classifier.entities import extract_entities
 from kamerton.intent_classifier.label_space import BACKGROUND, LabelSpace
 from kamerton.intent_classifier.lexical import LexicalIndex, LexicalMatch

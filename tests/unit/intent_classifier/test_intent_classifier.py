@@ -12,7 +12,7 @@ import pytest
 from kamerton.domain.dialogue import EntityKind, Expectation
 from kamerton.intent_classifier import FaqEntry, IntentClassifier, IntentExamples
 from kamerton.intent_classifier.calibration import Gate
-from kamerton.intent_classifier.embeddings import Vectors
+from kamerton.domain.embedding import Vectors
 
 INTENTS = (
     IntentExamples("repeat", ("повторите", "повторите, пожалуйста", "скажите ещё раз")),

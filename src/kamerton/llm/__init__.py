@@ -1,0 +1,1 @@
+"""Talking with a language model: adapters, checked answers, the two contexts of a long conversation."""
