@@ -1,0 +1,279 @@
+"""The suite that every language model's adapter must pass, against the stand-in server over real HTTP.
+
+A test module makes a subclass of `LanguageModelConformance` that overrides `make_model`. The adapter is to wait no
+longer than `PATIENCE_S` for the first token and between tokens, so that the tests of slow servers end soon.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Final
+
+import anyio
+import pytest
+
+from kamerton.domain.errors import EngineError
+from kamerton.domain.language_model import (
+    ChatMessage,
+    GenerationEnded,
+    LanguageModel,
+    ModelEvent,
+    ModelRequest,
+    TextDelta,
+)
+from kamerton.testing.model_server import ModelScript, ModelServer, Reply, Rule, serve_model
+
+PATIENCE_S: Final = 1.0
+DEADLINE_S: Final = 20.0
+LONG_WAIT_MS: Final = 60_000
+
+ANSWER: Final = "Полис стоит 12 500 ₽ — «каско»? Да 🙂"
+SPOKEN: Final = "Это ответ, который не дойдёт до конца."
+
+FAULTS: Final = (
+    (Rule(match=("fault",), down=True), r"connect|reach|running"),
+    (Rule(match=("fault",), status=401), r"key"),
+    (Rule(match=("fault",), status=404), r"model|base_url"),
+    (Rule(match=("fault",), status=429, retry_after_s=7), r"limit|often|quota|many|busy"),
+    (Rule(match=("fault",), status=500), r"500|server"),
+    (Rule(match=("fault",), status=503), r"503|server"),
+    (Rule(match=("fault",), answer=SPOKEN, cut_after=40), r"cut|broke|lost|ended|closed"),
+    (Rule(match=("fault",), answer=SPOKEN, cut_after=40, cut="stream"), r"cut|broke|lost|ended|closed"),
+    (Rule(match=("fault",), answer=SPOKEN, cut_after=0, cut="stream"), r"cut|broke|lost|ended|closed|nothing"),
+    (Rule(match=("fault",), answer=SPOKEN, error_after=40), r"error|broke|failed"),
+    (Rule(match=("fault",), answer=SPOKEN, stall_after=40), r"\bs\b|slow|seconds|silent|wait"),
+    (Rule(match=("fault",), first_token_ms=LONG_WAIT_MS), r"\bs\b|slow|seconds|silent|wait"),
+    (Rule(match=("fault",), slow_ms=LONG_WAIT_MS), r"\bs\b|slow|seconds|silent|wait"),
+    (Rule(match=("fault",), non_json=True), r"JSON|understood|protocol|OpenAI|unexpected"),
+)
+"""Each fault, and what its message must speak of."""
+
+SCRIPT: Final = ModelScript(
+    first_token_ms=0,
+    token_ms=1,
+    otherwise=Reply(answer=ANSWER),
+    rules=(
+        Rule(match=("endless",), endless=True, answer="И ещё."),
+        Rule(match=("long",), words=300),
+        Rule(match=("filtered",), raw="", finish="content_filter"),
+        Rule(match=("waiting",), first_token_ms=0.8 * 1000 * PATIENCE_S),
+        *(Rule(match=(f"number {number}$",), raw=f"ответ {number}") for number in range(12)),
+    ),
+)
+
+
+def asking(text: str, *, max_tokens: int = 2000, json_answer: bool = False) -> ModelRequest:
+    """A request with instructions, a past and a turn."""
+    messages = (
+        ChatMessage("system", "Ты помощник."),
+        ChatMessage("user", "добрый день"),
+        ChatMessage("assistant", "Здравствуйте!"),
+        ChatMessage("user", text),
+    )
+    return ModelRequest(messages, max_tokens, json_answer)
+
+
+async def collected(model: LanguageModel, request: ModelRequest) -> list[ModelEvent]:
+    """All events of a generation, within the suite's deadline."""
+    with anyio.fail_after(DEADLINE_S):
+        async with aclosing(model.generate(request)) as events:
+            return [event async for event in events]
+
+
+def written(events: list[ModelEvent]) -> str:
+    """The text of a generation."""
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+@pytest.mark.anyio
+class LanguageModelConformance:
+    """Rules of `kamerton.domain.language_model.LanguageModel`, tested from outside."""
+
+    def make_model(self, base_url: str) -> LanguageModel:
+        """A new adapter for the server at this address, with the patience that the module names."""
+        raise NotImplementedError
+
+    @asynccontextmanager
+    async def stage(self, script: ModelScript = SCRIPT) -> AsyncIterator[tuple[LanguageModel, ModelServer]]:
+        """A model and its server; in the end no request may be running."""
+        async with serve_model(script) as server:
+            model = self.make_model(server.base_url)
+            try:
+                yield model, server
+            finally:
+                await model.aclose()
+            with anyio.fail_after(DEADLINE_S):
+                await server.until_running(0)
+
+    async def works(self, model: LanguageModel) -> bool:
+        """Whether the model answers a plain request in full."""
+        events = await collected(model, asking("привет"))
+        return isinstance(events[-1], GenerationEnded) and json.loads(written(events))["answer"] == ANSWER
+
+    async def test_deltas_then_the_end_with_the_counts(self) -> None:
+        """The text is whole, the end comes last and once, the counts are the server's."""
+        async with self.stage() as (model, server):
+            events = await collected(model, asking("привет"))
+            (record,) = server.requests
+            assert json.loads(written(events)) == {"is_safe": True, "answer": ANSWER}
+            assert events[-1] == GenerationEnded("stop", record.prompt_tokens, record.completion_tokens)
+            assert all(isinstance(event, TextDelta) and event.text for event in events[:-1])
+            assert len(events) > 5
+
+    async def test_the_server_is_asked_what_was_asked(self) -> None:
+        """Messages, limit and the wish for JSON arrive; the answer is streamed."""
+        request = asking("привет", max_tokens=77, json_answer=True)
+        async with self.stage() as (model, server):
+            await collected(model, request)
+            await collected(model, asking("привет"))
+            first, second = server.requests
+            assert first.messages == request.messages
+            assert (first.max_tokens, first.streamed, first.json_answer) == (77, True, True)
+            assert not second.json_answer
+
+    async def test_text_is_yielded_while_the_model_writes(self) -> None:
+        """The first delta is there long before the server is done."""
+        async with self.stage() as (model, server), aclosing(model.generate(asking("long"))) as events:
+            with anyio.fail_after(DEADLINE_S):
+                await anext(events)
+            assert server.running == 1
+
+    async def test_an_answer_at_its_limit_says_so(self) -> None:
+        """The reason is `length`, the text what was written until then."""
+        async with self.stage() as (model, _):
+            events = await collected(model, asking("long", max_tokens=20))
+            assert isinstance(events[-1], GenerationEnded)
+            assert (events[-1].reason, events[-1].completion_tokens) == ("length", 20)
+            assert written(events)
+
+    async def test_an_answer_withheld_by_the_vendor_says_so(self) -> None:
+        """The reason is `filtered`."""
+        async with self.stage() as (model, _):
+            events = await collected(model, asking("filtered"))
+            assert isinstance(events[-1], GenerationEnded)
+            assert events[-1].reason == "filtered"
+
+    @pytest.mark.parametrize("words", ["endless", "long"])
+    async def test_closing_frees_the_servers_stream(self, words: str) -> None:
+        """The server notices that nobody listens any more, and the next request works."""
+        async with self.stage() as (model, server):
+            async with aclosing(model.generate(asking(words))) as events:
+                with anyio.fail_after(DEADLINE_S):
+                    await anext(events)
+            with anyio.fail_after(DEADLINE_S):
+                await server.until_running(0)
+            assert [event.request for event in server.closed_early] == [1]
+            assert await self.works(model)
+
+    async def test_cancelling_before_the_first_token_frees_the_servers_stream(self) -> None:
+        """Also while the server has not said anything."""
+        async with self.stage() as (model, server):
+            async with anyio.create_task_group() as group:
+                group.start_soon(collected, model, asking("waiting"))
+                with anyio.fail_after(DEADLINE_S):
+                    await server.until_running(1)
+                group.cancel_scope.cancel()
+            with anyio.fail_after(DEADLINE_S):
+                await server.until_running(0)
+            assert server.requests[0].outcome == "closed_early"
+            assert await self.works(model)
+
+    async def test_a_first_token_within_patience_is_waited_for(self) -> None:
+        """A slow model is not a broken one."""
+        async with self.stage() as (model, _):
+            assert written(await collected(model, asking("waiting"))) == '{"is_safe":true,"answer":""}'
+
+    @pytest.mark.parametrize(("rule", "speaks_of"), FAULTS, ids=lambda value: _fault_name(value))
+    async def test_a_fault_is_an_engine_error_and_passes(self, rule: Rule, speaks_of: str) -> None:
+        """Its message names the server or the model and the trouble; it is asked once; the next request works."""
+        async with self.stage(SCRIPT.model_copy(update={"rules": (rule,)})) as (model, server):
+            with pytest.raises(EngineError, match=re.compile(speaks_of, re.IGNORECASE)) as caught:
+                await collected(model, asking("fault"))
+            message = str(caught.value)
+            assert str(server.port) in message or model.name in message
+            assert len(message) < 600
+            assert server.counts.requests == 1
+            assert await self.works(model)
+
+    async def test_text_before_a_fault_is_yielded(self) -> None:
+        """What was written before the connection broke stands; no end is made up."""
+        rule = Rule(match=("fault",), answer=SPOKEN, cut_after=60)
+        events: list[ModelEvent] = []
+        note = events.append
+
+        async def keep(model: LanguageModel) -> None:
+            async with aclosing(model.generate(asking("fault"))) as generated:
+                async for event in generated:
+                    note(event)
+
+        async with self.stage(SCRIPT.model_copy(update={"rules": (rule,)})) as (model, _):
+            with pytest.raises(EngineError):
+                await keep(model)
+        assert SPOKEN[:20] in written(events)
+        assert not any(isinstance(event, GenerationEnded) for event in events)
+
+    async def test_nobody_at_the_address_is_an_engine_error(self) -> None:
+        """The message names the address."""
+        with socket.socket() as reserved:
+            reserved.bind(("127.0.0.1", 0))
+            port = reserved.getsockname()[1]
+            model = self.make_model(f"http://127.0.0.1:{port}/v1")
+            try:
+                with pytest.raises(EngineError, match=str(port)):
+                    await collected(model, asking("привет"))
+            finally:
+                await model.aclose()
+
+    async def test_a_server_that_comes_back_is_used_again(self) -> None:
+        """The same model object, after its server was away."""
+        async with serve_model(SCRIPT) as first:
+            model = self.make_model(first.base_url)
+            try:
+                assert await self.works(model)
+                port = first.port
+            except BaseException:
+                await model.aclose()
+                raise
+        try:
+            with pytest.raises(EngineError):
+                await collected(model, asking("привет"))
+            async with serve_model(SCRIPT, port=port):
+                assert await self.works(model)
+        finally:
+            await model.aclose()
+
+    async def test_answers_at_the_same_time_do_not_mix(self) -> None:
+        """Each request gets its own answer."""
+        answers: dict[int, str] = {}
+        async with self.stage() as (model, _):
+
+            async def ask(number: int) -> None:
+                answers[number] = written(await collected(model, asking(f"number {number}")))
+
+            async with anyio.create_task_group() as group:
+                for number in range(12):
+                    group.start_soon(ask, number)
+        assert answers == {number: f"ответ {number}" for number in range(12)}
+
+    async def test_closing_twice_and_unused_is_harmless(self) -> None:
+        """Also right after it was made; the name does not depend on use."""
+        model = self.make_model("http://127.0.0.1:9/v1")
+        name = model.name
+        assert name
+        await model.aclose()
+        await model.aclose()
+        assert model.name == name
+
+
+def _fault_name(value: object) -> str:
+    if not isinstance(value, Rule):
+        return ""
+    if value.status is not None:
+        return f"status {value.status}"
+    if value.faults:
+        return f"{value.faults[0]} {value.cut if 'cut' in value.faults else ''} {value.breaks_after or ''}".strip()
+    return "slow head" if value.slow_ms else "slow first token"
