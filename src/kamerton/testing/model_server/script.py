@@ -1,0 +1,183 @@
+"""What the stand-in model says and when: rules, answers, delays and faults, from Python values or a YAML/JSON file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from kamerton.domain.errors import ConfigurationError
+from kamerton.domain.language_model import ChatMessage
+
+_ASKS_FOR_SUMMARY: Final = re.compile(
+    r"\b(?:состав|сдела|напиш|склад|зроб|напиш)\w*\s+(?:\w+\s+)?(?:конспект|пересказ|резюме|підсумок)|\bsummari[sz]e\b",
+    re.IGNORECASE,
+)
+
+_CALLER: Final = re.compile(r"<caller>(.*?)</caller>", re.DOTALL)
+"""Kamerton's own prompts fence the caller's words off from what they say about the situation."""
+
+FaultName = Literal["down", "status", "cut", "stalled", "stream_error", "non_json"]
+
+
+class Reply(BaseModel):
+    """What the server does with one request. Without a fault it is an answer in the structured JSON form."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    answer: str = ""
+    """What is said; goes out as `{"is_safe": …, "answer": …}`."""
+    is_safe: bool = True
+    raw: str | None = None
+    """Exactly what the model writes, instead of the JSON form."""
+    words: int | None = Field(default=None, ge=1)
+    """Make an answer of so many words instead of `answer`."""
+    language: Literal["ru", "uk", "en"] | None = None
+    """Answer with a fixed sentence in this language instead of `answer`."""
+    finish: Literal["stop", "length", "content_filter"] = "stop"
+    first_token_ms: float | None = Field(default=None, ge=0)
+    """From the whole request to the first token; the script's own delay when missing."""
+    token_ms: float | None = Field(default=None, ge=0)
+    """From token to token; the script's own delay when missing."""
+    slow_ms: float = Field(default=0, ge=0)
+    """Before even the head of the response."""
+    endless: bool = False
+    """Say it again and again, whatever `max_tokens` says, until the client has enough."""
+    down: bool = False
+    """Close the connection without a response."""
+    status: int | None = Field(default=None, ge=400, le=599)
+    """Answer with this HTTP error."""
+    retry_after_s: float | None = Field(default=None, ge=0)
+    """The `Retry-After` that goes with `status`."""
+    cut_after: int | None = Field(default=None, ge=0)
+    """Break off after so many characters of what the model writes."""
+    cut: Literal["connection", "stream"] = "connection"
+    """How to break off: drop the connection, or end the stream politely without saying that the answer is over."""
+    stall_after: int | None = Field(default=None, ge=0)
+    """Fall silent after so many characters, until the client leaves."""
+    error_after: int | None = Field(default=None, ge=0)
+    """Send an error inside the stream after so many characters."""
+    non_json: bool = False
+    """Send what is not the protocol at all: a proxy's page in place of the JSON."""
+
+    @model_validator(mode="after")
+    def _one_fault(self) -> Self:
+        faults = self.faults
+        if len(faults) > 1:
+            raise ValueError(f"a reply has one fault at most, this one has {', '.join(faults)}")
+        if self.retry_after_s is not None and self.status is None:
+            raise ValueError("retry_after_s goes with status")
+        return self
+
+    @property
+    def faults(self) -> tuple[FaultName, ...]:
+        """The faults that are asked for; at most one in a valid reply."""
+        found: dict[FaultName, bool] = {
+            "down": self.down,
+            "status": self.status is not None,
+            "cut": self.cut_after is not None,
+            "stalled": self.stall_after is not None,
+            "stream_error": self.error_after is not None,
+            "non_json": self.non_json,
+        }
+        return tuple(name for name, present in found.items() if present)
+
+    @property
+    def breaks_after(self) -> int | None:
+        """Characters after which the text of a cut, stalled or failing stream breaks off."""
+        for limit in (self.cut_after, self.stall_after, self.error_after):
+            if limit is not None:
+                return limit
+        return None
+
+
+class Rule(Reply):
+    """A reply to certain words of the last user message."""
+
+    match: tuple[str, ...] = Field(min_length=1)
+    """Regular expressions, found at the start of a word, in any case and with е for ё; one of them is enough."""
+    times: int | None = Field(default=None, ge=1)
+    """Use the rule only so often, then go on with the rules below it."""
+    name: str = ""
+
+    @field_validator("match", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("match")
+    @classmethod
+    def _compiles(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in value:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"'{pattern}' is no regular expression: {error}") from error
+        return value
+
+    @property
+    def label(self) -> str:
+        """Its name, for logs and records."""
+        return self.name or self.match[0]
+
+    def matches(self, text: str) -> bool:
+        """Whether the rule is about this user message."""
+        plain = _plain(text)
+        return any(re.search(rf"(?<!\w)(?:{_plain(pattern)})", plain, re.IGNORECASE) for pattern in self.match)
+
+
+class ModelScript(BaseModel):
+    """The whole behaviour of a stand-in model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rules: tuple[Rule, ...] = ()
+    """Tried in order."""
+    otherwise: Reply = Reply(answer="Понял вас. Уточните, пожалуйста, что именно вы хотите узнать?")
+    summary: Reply | None = None
+    """What a request for a summary gets, as plain text; without an answer, one is made of what was to be summed up."""
+    first_token_ms: float = Field(default=400, ge=0)
+    token_ms: float = Field(default=10, ge=0)
+
+
+def asks_for_summary(messages: Sequence[ChatMessage]) -> bool:
+    """Whether the instructions (the first message, if it is the system's) ask to summarise a conversation."""
+    return bool(messages) and messages[0].role == "system" and bool(_ASKS_FOR_SUMMARY.search(messages[0].text))
+
+
+def last_user_text(messages: Sequence[ChatMessage]) -> str:
+    """What the caller said last: of the last user message the part in `<caller>`, where there is one."""
+    text = next((message.text for message in reversed(messages) if message.role == "user"), "")
+    fenced = _CALLER.findall(text)
+    return fenced[-1].strip() if fenced else text
+
+
+def load_script(path: Path) -> ModelScript:
+    """Read a script from a YAML or JSON file.
+
+    Raises:
+        ConfigurationError: the file cannot be read or says something that a script cannot; every fault is listed.
+    """
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"the model script {path} cannot be read: {error}; check the path") from error
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"the model script {path} is neither YAML nor JSON: {error}") from error
+    try:
+        return ModelScript.model_validate(fields if fields is not None else {})
+    except ValidationError as error:
+        faults = "\n  - ".join(f"{_place(fault['loc'])}: {fault['msg']}" for fault in error.errors())
+        raise ConfigurationError(f"the model script {path} is wrong, correct it:\n  - {faults}") from error
+
+
+def _place(parts: Sequence[int | str]) -> str:
+    return ".".join(str(part) for part in parts) or "the whole file"
+
+
+def _plain(text: str) -> str:
+    return text.replace("ё", "е").replace("Ё", "Е")
