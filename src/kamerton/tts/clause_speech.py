@@ -10,7 +10,8 @@ from kamerton.audio.levels import trim_silence
 from kamerton.audio.resampling import resample
 from kamerton.domain.audio import SAMPLE_BYTES, AudioFormat
 from kamerton.domain.synthesis import SpeechChunk
-from kamerton.tts.clauses import clauses_of, pause_after_ms
+from kamerton.tts.clause_buffer import clauses_of
+from kamerton.tts.clauses import pause_after_ms
 
 _SILENCE_BELOW_DBFS: Final = -55.0
 _KEEP_HEAD_MS: Final = 20.0

@@ -7,8 +7,9 @@ audio does not wait for all of it. Joining the clauses with single spaces gives 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterable
 from typing import Final
+
+from kamerton.tts.sentence_ends import ends_sentence
 
 MAX_CHARS: Final = 180
 """A clause is cut at a space at the latest here: some 12 s of speech, 0.3 s of Festival's time."""
@@ -17,16 +18,8 @@ COMFORTABLE_CHARS: Final = 70
 MIN_CHARS: Final = 18
 """No cut inside a sentence leaves less than this: shorter pieces lose their intonation."""
 
-_ABBREVIATIONS: Final = frozenset(
-    {
-        *("т.е", "т.д", "т.п", "т.к", "и.о", "г", "ул", "д", "кв", "корп", "стр", "обл", "тел", "доб", "руб", "коп"),
-        *("тыс", "млн", "млрд", "мин", "сек", "ч", "чел", "шт", "л.с", "л", "с", "напр", "др", "пр", "им", "р", "см"),
-        *("вул", "буд", "м", "грн", "тис", "хв", "год", "к.с", "к", "ін", "дол", "долл", "мес", "міс", "дн", "ос"),
-    }
-)
 _SENTENCE_END: Final = re.compile(r"[.!?…]+[»\"”')\]]*(?=\s|$)|\n+")
 _INNER_BREAK: Final = re.compile(r"(?<=[,;:])[»\"”)]*\s|\s(?=[—–-]\s)")
-_WORD_AT_END: Final = re.compile(r"([^\W\d_]+(?:\.\s?[^\W\d_]+)*)\.$")
 _CLOSERS: Final = {"«": "»", "(": ")", "“": "”"}
 
 
@@ -46,95 +39,16 @@ def pause_after_ms(clause: str) -> float:
     return 140.0 if last in (",", ";", ":") else 90.0
 
 
-class ClauseBuffer:
-    """Collects text that arrives in pieces and gives clauses out as soon as they are certain to be whole."""
-
-    def __init__(self) -> None:
-        self._text = ""
-
-    def push(self, piece: str) -> tuple[str, ...]:
-        """Take a piece; return the clauses it completes. The last, unfinished one waits."""
-        self._text += piece
-        sentences = _sentences(self._text)
-        if not sentences:
-            return ()
-        ready: list[str] = []
-        for sentence in sentences[:-1]:
-            ready += _split_sentence(sentence)
-        *whole, rest = _split_sentence(sentences[-1])
-        trailing = self._text[len(self._text.rstrip()) :]
-        self._text = rest + trailing
-        return (*ready, *whole)
-
-    def flush(self) -> tuple[str, ...]:
-        """Return what waits: the text is over."""
-        rest, self._text = self._text, ""
-        return split_clauses(rest)
-
-
-async def clauses_of(text: str | AsyncIterable[str]) -> AsyncGenerator[str, None]:
-    """Clauses of a text, or of a stream of text pieces as they become whole."""
-    if isinstance(text, str):
-        for clause in split_clauses(text):
-            yield clause
-        return
-    buffer = ClauseBuffer()
-    async for piece in text:
-        for clause in buffer.push(piece):
-            yield clause
-    for clause in buffer.flush():
-        yield clause
-
-
 def _sentences(text: str) -> list[str]:
     sentences: list[str] = []
     start = 0
     for match in _SENTENCE_END.finditer(text):
-        if not _ends_sentence(text, match):
+        if "\n" not in match[0] and not ends_sentence(text[: match.end()], text[match.end() :].lstrip()[:1]):
             continue
         sentences.append(" ".join(text[start : match.end()].split()))
         start = match.end()
     sentences.append(" ".join(text[start:].split()))
     return [sentence for sentence in sentences if sentence]
-
-
-def _ends_sentence(text: str, match: re.Match[str]) -> bool:
-    """Not after an abbreviation or an initial, nor where a small letter goes on."""
-    if "\n" in match[0]:
-        return True
-    following = text[match.end() :].lstrip()[:1]
-    if following and following.islower():
-        return False
-    if match[0] != ".":
-        return True
-    word = _WORD_AT_END.search(text[max(0, match.end() - 24) : match.end()])
-    if word is None or not following:
-        return True
-    said = word[1].replace(" ", "")
-    initial = said.rpartition(".")[2]
-    if len(initial) == 1 and initial.isupper():
-        return False
-    return said.lower() not in _ABBREVIATIONS or (_known_to_end(said.lower()) and following.isupper())
-
-
-def _known_to_end(abbreviation: str) -> bool:
-    """Abbreviations after an amount end a sentence when a capital letter follows; those before a name do not."""
-    return abbreviation not in (
-        "г",
-        "ул",
-        "д",
-        "кв",
-        "корп",
-        "стр",
-        "вул",
-        "буд",
-        "м",
-        "им",
-        "т.е",
-        "т.к",
-        "напр",
-        "тел",
-    )
 
 
 def _split_sentence(sentence: str) -> list[str]:

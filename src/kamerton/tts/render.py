@@ -9,6 +9,7 @@ import anyio
 from kamerton.domain.audio import Clip
 from kamerton.domain.errors import EngineError, KamertonError
 from kamerton.domain.synthesis import SpeechChunk
+from kamerton.tts.clip_making import chunks_of_clip
 
 
 class Render:
@@ -26,6 +27,15 @@ class Render:
         self._ended = False
         self._followers = 0
         self._changed = anyio.Event()
+
+    @classmethod
+    def of_clip(cls, clip: Clip) -> Render:
+        """A synthesis that is over: a clip that is at hand."""
+        render = cls()
+        for chunk in chunks_of_clip(clip):
+            render.add(chunk)
+        render.finish(clip)
+        return render
 
     @property
     def open(self) -> bool:

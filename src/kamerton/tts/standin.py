@@ -1,4 +1,4 @@
-"""Voices that say nothing: tones, at once, for load tests and simulated calls. No threads, no CPU to speak of."""
+"""Voices that say nothing: tones, for load tests and simulated calls. No threads, no CPU to speak of."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from contextlib import aclosing
 from functools import lru_cache
 from typing import Final
 
+import anyio
+
 from kamerton.audio.tone import tone
 from kamerton.domain.audio import AudioFormat
 from kamerton.domain.errors import EngineError
 from kamerton.domain.synthesis import SpeechChunk, TtsCapabilities
-from kamerton.tts.clauses import clauses_of
+from kamerton.tts.clause_buffer import clauses_of
 
 _LANGUAGES: Final = ("ru", "uk", "en")
 _FREQUENCY_HZ: Final = 440.0
@@ -59,6 +61,48 @@ class ToneTextToSpeech:
             whole = " ".join([clause async for clause in clauses])
         if any(character.isalnum() for character in whole):
             yield SpeechChunk(_shared_tone(_FREQUENCY_HZ, self._duration_ms, audio_format), audio_format, whole)
+
+    async def aclose(self) -> None:
+        """Nothing to free."""
+
+
+class PacedToneTextToSpeech:
+    """Behaves in time as a vendor's voice does: a wait, then a clause that is as long as when a person says it.
+
+    Args:
+        first_audio_ms: wait before each clause.
+        ms_per_character: length of a clause's tone; 65 ms is a calm Russian reader.
+    """
+
+    def __init__(self, *, first_audio_ms: float = 150.0, ms_per_character: float = 65.0) -> None:
+        self._first_audio_s = first_audio_ms / 1000
+        self._ms_per_character = ms_per_character
+
+    @property
+    def name(self) -> str:
+        """Identity for cache keys."""
+        return f"paced-tones-{self._ms_per_character:g}ms"
+
+    @property
+    def capabilities(self) -> TtsCapabilities:
+        """Every assistant's language; text may come in pieces."""
+        return TtsCapabilities(_LANGUAGES, streams_text=True)
+
+    async def speak(
+        self, text: str | AsyncIterable[str], *, language: str, audio_format: AudioFormat
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        """Yield a tone per clause, each after its wait.
+
+        Raises:
+            EngineError: a language that no assistant has.
+        """
+        _check_language(language)
+        async with aclosing(clauses_of(text)) as clauses:
+            async for clause in clauses:
+                if any(character.isalnum() for character in clause):
+                    await anyio.sleep(self._first_audio_s)
+                    duration_ms = self._ms_per_character * len(clause)
+                    yield SpeechChunk(_shared_tone(_FREQUENCY_HZ, duration_ms, audio_format), audio_format, clause)
 
     async def aclose(self) -> None:
         """Nothing to free."""

@@ -1,15 +1,15 @@
 """The voice of an assistant: texts in, clips and chunks out, each text synthesised once.
 
-Looked up in this order: recordings that replace a phrase, clips in memory, clips on disk, synthesis. Only what
-`prerender` makes is written to disk: phrases of the assistant's own files. What is said in a call may hold personal
-data and stays in memory.
+Looked up in this order: recordings that replace a phrase, clips in memory, on disk, in the cache that processes share,
+then synthesis. Only phrases of the assistant's own files are written to disk, and only they and texts that are declared
+static go to the shared cache. What is said in a call may hold personal data and stays in memory.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -19,13 +19,16 @@ from types import TracebackType
 import anyio
 from anyio.abc import TaskGroup
 
-from kamerton.audio.wav import WavAudio, read_wav_file
+from kamerton.audio.wav import read_wav_file
 from kamerton.domain.audio import AudioFormat, Clip
 from kamerton.domain.errors import ConfigurationError, EngineError, KamertonError
+from kamerton.domain.storage import SharedClips
 from kamerton.domain.synthesis import SpeechChunk, TextToSpeech
 from kamerton.domain.work import Worker
-from kamerton.tts.clip_making import ChunkLeveler, chunks_of_clip, clip_at_rate, clip_of_chunks, clip_of_recording
-from kamerton.tts.clip_store import ClipFolder, ClipKey, ClipMemory
+from kamerton.tts.clip_making import ChunkLeveler, chunks_of_clip, clip_of_chunks
+from kamerton.tts.clip_shelves import ClipShelves
+from kamerton.tts.clip_store import ClipKey
+from kamerton.tts.piece_speech import PieceSpeech
 from kamerton.tts.render import Render
 from kamerton.tts.spoken_text import spoken
 from kamerton.tts.voice_chain import VoiceChain
@@ -58,6 +61,7 @@ class TTSManager:
         language: `ru` or `uk`.
         worker: where audio and disk work over a millisecond goes.
         clip_folder: folder for prerendered clips; None keeps everything in memory.
+        shared: the cache that processes share, if there is one.
         limits: bounds.
     """
 
@@ -68,16 +72,14 @@ class TTSManager:
         language: str,
         worker: Worker,
         clip_folder: Path | None = None,
+        shared: SharedClips | None = None,
         limits: SynthesisLimits | None = None,
     ) -> None:
         self._limits = limits or SynthesisLimits()
         self._language = language
         self._worker = worker
         self._chain = VoiceChain(voices, rest_s=self._limits.voice_rest_s)
-        self._memory = ClipMemory(self._limits.memory_bytes)
-        self._folder = ClipFolder(clip_folder) if clip_folder is not None else None
-        self._recordings: dict[str, WavAudio] = {}
-        self._recorded: dict[tuple[str, int], Clip] = {}
+        self._shelves = ClipShelves(self._limits.memory_bytes, worker, clip_folder, shared)
         self._renders: dict[ClipKey, Render] = {}
         self._counts: Counter[str] = Counter()
         self._slots = anyio.CapacityLimiter(self._limits.concurrent)
@@ -99,8 +101,9 @@ class TTSManager:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Totals: `memory_hits`, `disk_hits`, `syntheses`, `failures`, and `failures:VOICE` for each that failed."""
-        return {**self._counts, **{f"failures:{name}": count for name, count in self._chain.failures.items()}}
+        """Totals: `memory_hits`, `disk_hits`, `shared_hits`, `syntheses`, `failures`, `failures:VOICE` of a voice."""
+        failures = {f"failures:{name}": count for name, count in self._chain.failures.items()}
+        return {**self._counts, **self._shelves.hits, **failures}
 
     def register_recording(self, text: str, wav_file: Path) -> None:
         """Let a recording speak a phrase from now on, at any call's rate.
@@ -111,30 +114,31 @@ class TTSManager:
         said = spoken(text, self._language)
         if not said:
             raise ConfigurationError(f"{wav_file}: the phrase that it is to replace is empty; write its text")
-        self._recordings[said] = read_wav_file(wav_file)
-        self._recorded = {key: clip for key, clip in self._recorded.items() if key[0] != said}
+        self._shelves.record(said, read_wav_file(wav_file))
 
     def cached(self, text: str, audio_format: AudioFormat) -> Clip | None:
         """The clip, if it is in memory: a look-up without waiting."""
-        clip = self._in_memory(spoken(text, self._language), audio_format)
-        if clip is not None:
-            self._counts["memory_hits"] += 1
-        return clip
+        return self._shelves.at_hand(self._key(spoken(text, self._language), audio_format))
 
-    async def clip(self, text: str, audio_format: AudioFormat) -> Clip:
+    async def clip(self, text: str, audio_format: AudioFormat, *, static: bool = False) -> Clip:
         """The whole audio of a text, one segment per clause; empty for a text that says nothing.
+
+        Args:
+            text: what is to be said.
+            audio_format: rate of the call.
+            static: the text holds nothing of a caller, and its clip may go to the cache that processes share.
 
         Raises:
             EngineError: no voice could speak it in time.
         """
         said = spoken(text, self._language)
-        ready = self._in_memory(said, audio_format)
-        if ready is not None:
-            self._counts["memory_hits"] += 1
-            return ready
         if not said:
             return Clip(b"", audio_format, ())
-        return await self._rendered(said, audio_format)
+        key = self._key(said, audio_format)
+        clip = self._shelves.at_hand(key) or await self._rendered(key)
+        if static:
+            await self._shelves.share(key)
+        return clip
 
     async def stream(self, text: str, audio_format: AudioFormat) -> AsyncGenerator[SpeechChunk, None]:
         """Yield the audio of a text clause by clause, the first one as soon as it is there.
@@ -142,34 +146,61 @@ class TTSManager:
         Raises:
             EngineError: no voice could speak it, or finish it in time.
         """
-        said = spoken(text, self._language)
-        ready = self._in_memory(said, audio_format)
-        if ready is not None:
-            self._counts["memory_hits"] += 1
-            for chunk in chunks_of_clip(ready):
-                yield chunk
-        elif said:
-            render = self._joined(said, audio_format)
-            try:
-                async with aclosing(render.follow()) as chunks:
-                    async for chunk in chunks:
-                        yield chunk
-            finally:
-                render.leave()
+        render = self._opened(text, audio_format)
+        if render is None:
+            return
+        try:
+            async with aclosing(render.follow()) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        finally:
+            render.leave()
+
+    async def speak(self, pieces: AsyncIterable[str], audio_format: AudioFormat) -> AsyncGenerator[SpeechChunk, None]:
+        """Yield the audio of a text while it is being written, clause by clause.
+
+        The text is read to its end whether or not the audio is taken, up to 4000 characters, by a task of the manager;
+        the next two clauses are made while one is taken. Clauses are looked up like any text, and the pause that
+        belongs between two of them opens the second. Closing the generator ends the reading, closes `pieces`, and stops
+        what is being made for nobody else.
+
+        Args:
+            pieces: the text as it comes; iterated once, and closed if it is a generator.
+            audio_format: rate of the call.
+
+        Raises:
+            EngineError: the text failed or was too long, or no voice could speak a clause; raised after the audio of
+                all that came before it.
+        """
+        speech = PieceSpeech(pieces, audio_format, self._opened)
+        self._group.start_soon(speech.read)
+        try:
+            async with aclosing(speech.follow()) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        finally:
+            speech.close()
 
     async def prerender(
-        self, texts: Sequence[str], formats: Sequence[AudioFormat], progress: Callable[[int, int], None]
+        self,
+        texts: Sequence[str],
+        formats: Sequence[AudioFormat],
+        progress: Callable[[int, int], None],
+        names: Mapping[str, str] | None = None,
     ) -> None:
-        """Have every text ready in memory and on disk, in every format.
+        """Have every text ready in memory, on disk and in the shared cache, in every format.
 
         Args:
             texts: phrases; equal and empty ones count once and not at all.
             formats: rates of the calls to come. Each text is synthesised for the highest one and resampled.
             progress: called with the clips done and their total, the first time with 0 done.
+            names: text → name under which the shared cache has its clip from now on, instead of a digest alone.
 
         Raises:
             EngineError: a text could not be spoken; the rest is left undone.
         """
+        for text, name in (names or {}).items():
+            self._shelves.name(spoken(text, self._language), name)
         phrases = list(dict.fromkeys(said for text in texts if (said := spoken(text, self._language))))
         rates = sorted(set(formats), key=lambda audio_format: -audio_format.rate_hz)
         total = len(phrases) * len(rates)
@@ -183,7 +214,7 @@ class TTSManager:
             for said in remaining:
                 try:
                     for audio_format in rates:
-                        await self._prepare(said, audio_format, rates[0])
+                        await self._prepare(self._key(said, audio_format), rates[0])
                         done += 1
                         progress(done, total)
                 except KamertonError as error:
@@ -196,40 +227,21 @@ class TTSManager:
         if failures:
             raise failures[0]
 
-    async def _prepare(self, said: str, audio_format: AudioFormat, widest: AudioFormat) -> None:
-        if self._in_memory(said, audio_format) is None:
-            stored = await self._stored(said, audio_format)
-            wide = self._in_memory(said, widest)
-            if stored is None and wide is not None and said not in self._recordings:
-                clip = await self._worker.run(partial(clip_at_rate, wide, audio_format))
-                self._memory.keep(self._key(said, audio_format), clip)
-            elif stored is None:
-                await self._rendered(said, audio_format)
-        made = self._memory.find(self._key(said, audio_format))
-        if made is not None and self._folder is not None:
-            await self._worker.run(partial(self._folder.save, self._key(said, audio_format), made))
+    async def _prepare(self, key: ClipKey, widest: AudioFormat) -> None:
+        found = self._shelves.find(key)
+        if found is None and key.rate_hz != widest.rate_hz:
+            wide = key._replace(rate_hz=widest.rate_hz)
+            found = await self._shelves.fetch(key) or await self._shelves.resampled(wide, key)
+        if found is None:
+            await self._rendered(key)
+        await self._shelves.store(key)
+        await self._shelves.share(key)
 
     def _key(self, said: str, audio_format: AudioFormat) -> ClipKey:
         return ClipKey(self._chain.preferred.name, self._language, audio_format.rate_hz, said)
 
-    def _in_memory(self, said: str, audio_format: AudioFormat) -> Clip | None:
-        if self._recordings and said in self._recordings:
-            return self._recorded.get((said, audio_format.rate_hz))
-        return self._memory.find(self._key(said, audio_format))
-
-    async def _stored(self, said: str, audio_format: AudioFormat) -> Clip | None:
-        """The clip's file read into memory."""
-        if self._folder is None or said in self._recordings:
-            return None
-        key = self._key(said, audio_format)
-        clip = await self._worker.run(partial(self._folder.load, key))
-        if clip is not None:
-            self._counts["disk_hits"] += 1
-            self._memory.keep(key, clip)
-        return clip
-
-    async def _rendered(self, said: str, audio_format: AudioFormat) -> Clip:
-        render = self._joined(said, audio_format)
+    async def _rendered(self, key: ClipKey) -> Clip:
+        render = self._joined(key)
         try:
             async with aclosing(render.follow()) as chunks:
                 async for _ in chunks:
@@ -240,15 +252,32 @@ class TTSManager:
             raise EngineError("the voice was closed while it spoke; start it again")
         return render.clip
 
-    def _joined(self, said: str, audio_format: AudioFormat) -> Render:
-        """The synthesis of a text that is under way, or a new one; with one follower more."""
+    def _opened(self, text: str, audio_format: AudioFormat) -> Render | None:
+        """The audio of a text with one follower more, at hand or being made; None for a text that says nothing."""
+        said = spoken(text, self._language)
+        if not said:
+            return None
         key = self._key(said, audio_format)
+        ready = self._shelves.at_hand(key)
+        if ready is None:
+            return self._joined(key)
+        render = Render.of_clip(ready)
+        render.join()
+        return render
+
+    @property
+    def _group(self) -> TaskGroup:
+        if self._tasks is None:
+            raise EngineError("the voice is not started; use TTSManager as an async context manager")
+        return self._tasks
+
+    def _joined(self, key: ClipKey) -> Render:
+        """The synthesis of a text that is under way, or a new one; with one follower more."""
         render = self._renders.get(key)
         if render is None or not render.open:
-            if self._tasks is None:
-                raise EngineError("the voice is not started; use TTSManager as an async context manager")
+            group = self._group
             render = self._renders[key] = Render()
-            self._tasks.start_soon(self._run, render, key)
+            group.start_soon(self._run, render, key)
         render.join()
         return render
 
@@ -277,22 +306,16 @@ class TTSManager:
                 render.fail(EngineError("the speech was given up; ask again"))
 
     async def _fill(self, render: Render, key: ClipKey) -> None:
-        audio_format = AudioFormat(key.rate_hz)
-        recording = self._recordings.get(key.text)
-        ready: Clip | None
-        if recording is not None:
-            ready = await self._worker.run(partial(clip_of_recording, recording, key.text, audio_format))
-            self._recorded[key.text, key.rate_hz] = ready
+        ready = await self._shelves.fetch(key)
+        if ready is None:
+            ready = await self._synthesised(render, key)
         else:
-            ready = await self._stored(key.text, audio_format)
-        if ready is not None:
             for chunk in chunks_of_clip(ready):
                 render.add(chunk)
-            render.finish(ready)
-            return
-        render.finish(await self._synthesised(render, key, audio_format))
+        render.finish(ready)
 
-    async def _synthesised(self, render: Render, key: ClipKey, audio_format: AudioFormat) -> Clip:
+    async def _synthesised(self, render: Render, key: ClipKey) -> Clip:
+        audio_format = AudioFormat(key.rate_hz)
         self._counts["syntheses"] += 1
         leveler = ChunkLeveler()
         chunks: list[SpeechChunk] = []
@@ -305,5 +328,5 @@ class TTSManager:
                 render.add(leveled)
         clip = clip_of_chunks(chunks, audio_format)
         if len(speakers) == 1:
-            self._memory.keep(key._replace(voice=speakers.pop()), clip)
+            self._shelves.keep(key._replace(voice=speakers.pop()), clip)
         return clip
