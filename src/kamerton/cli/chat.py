@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
 from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
+from anyio.from_thread import start_blocking_portal
 
+from kamerton.cache.opening import open_store
 from kamerton.cli.common import ConfigFile, explained
 from kamerton.cli.flow import folder_of
 from kamerton.config.assistant_folder import Assistant, load_assistant
-from kamerton.config.composition import build_router
-from kamerton.config.settings import load_settings
+from kamerton.config.brain import Brain, open_brain, open_model
+from kamerton.config.settings import Settings, load_settings
 from kamerton.domain.dialogue import END_CALL, TRANSFER, SessionState
-from kamerton.orchestrator.router import Decision, Router
+from kamerton.domain.errors import EngineError
+from kamerton.orchestrator.decision import Decision, ModelQuestion
+from kamerton.orchestrator.workers import ThreadWorker
 
 app = typer.Typer(help="Talk to an assistant in text.")
 
@@ -73,30 +78,74 @@ class Exchange:
 
 
 class TextCall:
-    """A call in text: holds the session, asks the router, and says what a call would say."""
+    """A call in text: holds the session, asks the router and the language model, and says what a call would say."""
 
-    def __init__(self, router: Router, assistant: Assistant) -> None:
-        self._router = router
+    def __init__(self, brain: Brain, assistant: Assistant) -> None:
+        self._router = brain.router
+        self._talk = brain.talk(CALL_ID) if brain.talk is not None else None
         self._phrases = assistant.phrases
-        greeting = router.begin(CALL_ID)
+        greeting = self._router.begin(CALL_ID)
         self.session = greeting.session
         self.greeting = Exchange("", None, greeting, _spoken(greeting))
         self.is_over = greeting.action == END_CALL
 
-    def say(self, *readings: str) -> Exchange:
+    async def say(self, *readings: str) -> Exchange:
         """Take a turn; several readings stand for a recogniser's alternatives, best first.
 
         Raises:
             EngineError: the embedding model failed.
         """
         before = self.session
-        decision = self._router.decide(before, readings)
+        decision = await self._router.decide(before, readings)
         self.session = decision.session
         self.is_over = decision.action == END_CALL
         reply = _spoken(decision)
+        if decision.question is not None:
+            answer, problem = await self._asked(decision.question)
+            reply = f"{answer} {reply}"
+            decision = replace(decision, detail=problem)
         if decision.action == TRANSFER:
             reply = f"{reply} {self._phrases['operator_unavailable']}"
+        if self._talk is not None:
+            self._talk.remember(readings[0], reply)
         return Exchange(readings[0], before, decision, reply)
+
+    async def close(self) -> None:
+        """Free what the talk with the model holds."""
+        if self._talk is not None:
+            await self._talk.shutdown()
+
+    async def _asked(self, question: ModelQuestion) -> tuple[str, str]:
+        """The model's answer, or what is said instead of it, and what went wrong."""
+        if self._talk is None:
+            return self._phrases["offer"], "no language model is configured"
+        written: list[str] = []
+        try:
+            async with aclosing(self._talk.process_user_turn(question.text, situation=question.situation)) as chunks:
+                async for chunk in chunks:
+                    written.append(chunk.text)
+                    if not chunk.is_safe:
+                        written.append(self._phrases.get("non_secure_response", self._phrases["offer"]))
+        except EngineError as error:
+            written.append(self._phrases.get("model_failed", self._phrases["offer"]))
+            return "".join(written), str(error)
+        return "".join(written), ""
+
+
+@asynccontextmanager
+async def open_call(assistant: Assistant, settings: Settings) -> AsyncIterator[TextCall]:
+    """A call in text on the assistant's brain."""
+    with ThreadWorker(2, "brain") as worker:
+        async with (
+            open_store(settings.store) as store,
+            open_model(settings) as model,
+            open_brain(assistant, settings, store, worker, model) as brain,
+        ):
+            call = TextCall(brain, assistant)
+            try:
+                yield call
+            finally:
+                await call.close()
 
 
 @app.callback(invoke_without_command=True)
@@ -115,14 +164,14 @@ def chat(
     with explained():
         settings = load_settings(config)
         loaded = load_assistant(folder_of(assistant or settings.assistant, settings.assistant_folders))
-        _talk(TextCall(build_router(loaded, settings), loaded), explain=explain, as_json=as_json)
-
-
-def _talk(call: TextCall, *, explain: bool, as_json: bool) -> None:
-    _show(call.greeting, explain=explain, as_json=as_json)
-    lines = _lines(quiet=as_json)
-    while not call.is_over and (line := next(lines, None)) is not None:
-        _show(call.say(line), explain=explain, as_json=as_json)
+        with (
+            start_blocking_portal() as portal,
+            portal.wrap_async_context_manager(open_call(loaded, settings)) as call,
+        ):
+            _show(call.greeting, explain=explain, as_json=as_json)
+            lines = _lines(quiet=as_json)
+            while not call.is_over and (line := next(lines, None)) is not None:
+                _show(portal.call(call.say, line), explain=explain, as_json=as_json)
 
 
 def _lines(*, quiet: bool) -> Iterator[str]:

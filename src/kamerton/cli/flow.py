@@ -12,6 +12,7 @@ import typer
 
 from kamerton.cli.common import ConfigFile, explained
 from kamerton.config.assistant_folder import (
+    OPTIONAL_PHRASES,
     REQUIRED_PHRASES,
     Assistant,
     find_assistant,
@@ -109,7 +110,7 @@ def _unused(assistant: Assistant) -> Iterator[str]:
     for intent in assistant.intents:
         if intent.name not in heard and not intent.faq:
             yield f"intents.json: no state has a transition for '{intent.name}'"
-    said = {entry.key for _, entry in flow.playlist_places()} | set(REQUIRED_PHRASES)
+    said = {entry.key for _, entry in flow.playlist_places()} | {*REQUIRED_PHRASES, *OPTIONAL_PHRASES}
     for key in assistant.phrases:
         if key not in said:
             yield f"phrases.json: nothing says '{key}'"

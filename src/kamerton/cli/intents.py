@@ -6,12 +6,15 @@ from statistics import quantiles
 from time import perf_counter
 from typing import Annotated
 
+import anyio
 import typer
 
+from kamerton.cache.opening import open_store
 from kamerton.cli.common import ConfigFile, explained, progress_line
 from kamerton.config.assistant_folder import Assistant, find_assistant, load_assistant
-from kamerton.config.composition import build_router
-from kamerton.config.settings import load_settings
+from kamerton.config.brain import open_brain
+from kamerton.config.settings import Settings, load_settings
+from kamerton.orchestrator.workers import ThreadWorker
 
 app = typer.Typer(help="Understanding of an assistant.", no_args_is_help=True)
 
@@ -31,15 +34,24 @@ def time_(
         settings = load_settings(config, **({"assistant": assistant} if assistant else {}))
         chosen = load_assistant(find_assistant(settings.assistant, settings.assistant_folders))
         progress_line("loading the classifier")
-        router = build_router(chosen, settings)
-    session = router.begin("timing").session
-    spent_ms = []
-    for sentence in sentences(chosen):
-        begun = perf_counter()
-        router.decide(session, (sentence,))
-        spent_ms.append((perf_counter() - begun) * 1000)
+        spent_ms = anyio.run(_timed, chosen, settings)
     cuts = quantiles(spent_ms, n=20)
     print(f"{len(spent_ms)} sentences: p50 {cuts[9]:.1f} ms, p95 {cuts[18]:.1f} ms")
+
+
+async def _timed(assistant: Assistant, settings: Settings) -> list[float]:
+    spent_ms = []
+    with ThreadWorker(2, "brain") as worker:
+        async with (
+            open_store(settings.store) as store,
+            open_brain(assistant, settings, store, worker) as brain,
+        ):
+            session = brain.router.begin("timing").session
+            for sentence in sentences(assistant):
+                begun = perf_counter()
+                await brain.router.decide(session, (sentence,))
+                spent_ms.append((perf_counter() - begun) * 1000)
+    return spent_ms
 
 
 def sentences(assistant: Assistant) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from kamerton.cli import bench, call, chat, flow, intents, serve
+from kamerton.cli import answers, bench, call, chat, flow, intents, model_server, serve, speculation
 
 app = typer.Typer(
     help="Kamerton, a voice-agent engine.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
@@ -13,7 +13,10 @@ app.command("serve")(serve.serve)
 app.command("prepare")(serve.prepare)
 app.command("call")(call.call)
 app.command("bench")(bench.bench)
+app.command("speculation")(speculation.speculation)
+app.command("model-server")(model_server.model_server)
 app.add_typer(flow.app, name="flow")
+app.add_typer(answers.app, name="answers")
 app.add_typer(intents.app, name="intents")
 app.add_typer(chat.app, name="chat")
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
+from kamerton.answers.catalogue import AnswerEntry, parse_answers
 from kamerton.audio.wav import read_wav_file
 from kamerton.config.folder_reader import UNREADABLE, FolderReader, Unavailable
 from kamerton.domain.errors import AssistantError, ConfigurationError
@@ -21,7 +22,8 @@ from kamerton.flow_engine.parsing import parse_dialogue_map
 from kamerton.flow_engine.problems import Problems, did_you_mean
 from kamerton.flow_engine.templates import SpokenTemplate
 from kamerton.flow_engine.validation import Surroundings, load_dialogue_map
-from kamerton.intent_classifier.catalogue import FaqEntry, IntentExamples, parse_faq, parse_intents
+from kamerton.intent_classifier.catalogue import FaqEntry, IntentExamples, parse_intents
+from kamerton.orchestrator.fillers import ECHO_GROUP
 from kamerton.orchestrator.settings import BargeInSettings, CallSettings, PatienceSettings
 
 LANGUAGES: Final = ("ru", "uk")
@@ -39,8 +41,14 @@ REQUIRED_PHRASES: Final = (
 )
 """Phrases that the engine itself says, whatever the scenario."""
 
+OPTIONAL_PHRASES: Final = ("non_secure_response", "model_failed")
+"""Said instead of a language model's answer; `offer` stands in for them."""
+
 REQUIRED_FILLERS: Final = ("thinking", "still_working")
 """Filler groups that the engine itself plays while an answer takes time."""
+
+KNOWLEDGE_LIMIT: Final = 12_000
+"""Characters of knowledge: a third of a small model's window, read anew for every answer."""
 
 WAV_LIMIT_BYTES: Final = 20_000_000
 RECORDING_LIMIT_S: Final = 120.0
@@ -67,11 +75,21 @@ class Assistant:
     fillers: Mapping[str, tuple[str, ...]]
     """Filler groups: lines in the order in which they are said."""
     intents: tuple[IntentExamples, ...]
-    faq: tuple[FaqEntry, ...]
+    answers: tuple[AnswerEntry, ...]
+    """Prepared answers."""
     recordings: Mapping[str, Path]
     """Texts that are not synthesised but played from a WAV file of the folder."""
     timings: Mapping[str, float] = field(default_factory=dict)
     """Overrides of timing, by the field names of `PatienceSettings` and `BargeInSettings`."""
+    knowledge: str = ""
+    """What a language model may tell callers; empty when the author says nothing."""
+
+    @property
+    def faq(self) -> tuple[FaqEntry, ...]:
+        """The prepared answers as the classifier sees them: what is asked there is none of its intents."""
+        return tuple(
+            FaqEntry(entry.answer_id, entry.question, entry.answer, entry.variants, entry.wav) for entry in self.answers
+        )
 
     def call_settings(self, defaults: CallSettings) -> CallSettings:
         """The settings of this assistant's calls: its own timing over the defaults."""
@@ -123,9 +141,10 @@ def load_assistant(path: Path) -> Assistant:
     name, title, language, timings = _read_passport(reader)
     phrases, fillers = _read_phrases(reader)
     intents = _read_intents(reader, name)
-    faq = _read_faq(reader, name)
+    answers = _read_answers(reader, name)
     flow = reader.judge(lambda: _read_flow(reader, name, phrases, fillers, intents), None)
-    recordings = _read_recordings(reader, phrases, faq)
+    recordings = _read_recordings(reader, phrases, answers)
+    knowledge = _read_knowledge(reader)
     if reader.problems or flow is None:
         raise AssistantError(path.resolve().name, tuple(dict.fromkeys(reader.problems)))
     return Assistant(
@@ -137,9 +156,10 @@ def load_assistant(path: Path) -> Assistant:
         phrases=phrases or {},
         fillers=fillers or {},
         intents=intents or (),
-        faq=faq,
+        answers=answers,
         recordings=recordings,
         timings=timings,
+        knowledge=knowledge,
     )
 
 
@@ -158,14 +178,15 @@ def _all_static_texts(assistant: Assistant) -> Iterator[str]:
         if entry.type == "cache":
             yield assistant.phrases[entry.key]
     yield from assistant.phrases.values()
-    for lines in assistant.fillers.values():
-        yield from lines
+    for group, lines in assistant.fillers.items():
+        if group != ECHO_GROUP:
+            yield from lines
     for _, entry in assistant.flow.playlist_places():
         if entry.type == "tts":
             template = SpokenTemplate(entry.text_template)
             if not template.names:
                 yield template.render({})
-    for answer in assistant.faq:
+    for answer in assistant.answers:
         yield answer.answer
 
 
@@ -227,6 +248,8 @@ def _read_phrases(
         if not isinstance(lines, list) or not lines:
             reader.add(place, "must be a list of texts with at least one in it")
             lines = []
+        if key == ECHO_GROUP and isinstance(lines, list) and not all("{topic}" in str(line) for line in lines):
+            reader.add(place, "must name the caller's question as {topic} in each text")
         fillers[key] = tuple(reader.spoken(line, f"{place}[{index}]") for index, line in enumerate(lines))
     return phrases, fillers
 
@@ -262,34 +285,37 @@ def _read_flow(
     return load_dialogue_map(text, name, surroundings)
 
 
-def _read_faq(reader: FolderReader, name: str) -> tuple[FaqEntry, ...]:
+def _read_answers(reader: FolderReader, name: str) -> tuple[AnswerEntry, ...]:
     file = "data.json"
-    nothing: tuple[FaqEntry, ...] = ()
+    nothing: tuple[AnswerEntry, ...] = ()
     document = reader.judge(lambda: reader.need_json(file), UNREADABLE)
     if document is UNREADABLE:
         return nothing
-    known = ("id", "question", "variants", "answer", "wav")
-    for index, entry in enumerate(document if isinstance(document, list) else ()):
-        if isinstance(entry, Mapping):
-            reader.table(entry, f"{file}: entry {index}", known)
-    faq = reader.judge(lambda: parse_faq(document, name), nothing)
-    owners: dict[str, str] = {}
-    for entry in faq:
-        reader.spoken(entry.answer, f"{file}: entry '{entry.faq_id}': answer")
-        for question in entry.questions:
-            owner = owners.setdefault(question.casefold().strip(" ?.!"), entry.faq_id)
-            if owner != entry.faq_id:
-                reader.add(file, f"«{question}» asks for both '{owner}' and '{entry.faq_id}'; keep one of them")
-    return faq
+    answers = reader.judge(lambda: parse_answers(document, name), nothing)
+    for entry in answers:
+        reader.spoken(entry.answer, f"{file}: entry '{entry.answer_id}': answer")
+    return answers
+
+
+def _read_knowledge(reader: FolderReader) -> str:
+    file = "knowledge.md"
+    if not (reader.folder / file).exists():
+        return ""
+    text = reader.judge(lambda: reader.need_text(file), "").strip()
+    if len(text) > KNOWLEDGE_LIMIT:
+        reader.add(
+            file, f"has {len(text)} characters, at most {KNOWLEDGE_LIMIT} are allowed; keep what callers ask for"
+        )
+    return text
 
 
 def _read_recordings(
-    reader: FolderReader, phrases: Mapping[str, str] | None, faq: Sequence[FaqEntry]
+    reader: FolderReader, phrases: Mapping[str, str] | None, answers: Sequence[AnswerEntry]
 ) -> Mapping[str, Path]:
     texts = {f"{key}.wav": text for key, text in (phrases or {}).items()}
-    texts |= {entry.wav: entry.answer for entry in faq if entry.wav is not None}
+    texts |= {entry.wav: entry.answer for entry in answers if entry.wav is not None}
     present = reader.names_in("audio")
-    wanted = [entry.wav for entry in faq if entry.wav is not None]
+    wanted = [entry.wav for entry in answers if entry.wav is not None]
     for name in wanted:
         if name not in present:
             reader.add("data.json", f"there is no recording audio/{name}; add the file or remove 'wav'")

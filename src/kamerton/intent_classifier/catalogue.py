@@ -1,8 +1,8 @@
-"""What an assistant understands: intents with their examples, and prepared answers; read from parsed JSON."""
+"""What an assistant understands: intents with their examples, read from parsed JSON, and prepared answers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,48 +79,9 @@ def _intent(name: str, entry: Any, problems: list[str]) -> IntentExamples:
     return IntentExamples(name, examples, faq is True, threshold)
 
 
-def parse_faq(document: Any, assistant: str) -> tuple[FaqEntry, ...]:
-    """Read the content of `data.json`.
-
-    Raises:
-        AssistantError: with every fault of the document at once.
-    """
-    if not isinstance(document, Sequence) or isinstance(document, str):
-        raise AssistantError(assistant, ("data.json: needs a list of entries",))
-    problems: list[str] = []
-    entries = [_faq_entry(place, entry, problems) for place, entry in enumerate(document)]
-    ids: set[str] = set()
-    for entry in entries:
-        if entry.faq_id in ids:
-            problems.append(f"data.json: id '{entry.faq_id}' is used twice")
-        ids.add(entry.faq_id)
-    if problems:
-        raise AssistantError(assistant, tuple(problems))
-    return tuple(entries)
-
-
-def _faq_entry(place: int, entry: Any, problems: list[str]) -> FaqEntry:
-    name = f"data.json: entry {place}"
-    if not isinstance(entry, Mapping):
-        problems.append(f"{name} must be an object")
-        return FaqEntry(str(place), "", "")
-    problems.extend(
-        f"{name}: '{key}' must be a text"
-        for key in ("id", "question", "answer")
-        if not isinstance(entry.get(key), str) or not entry[key].strip()
-    )
-    wav = entry.get("wav")
-    if wav is not None and not isinstance(wav, str):
-        problems.append(f"{name}: 'wav' must be a file name")
-    variants = _texts(entry.get("variants", []), f"{name}: 'variants'", problems, may_be_empty=True)
-    return FaqEntry(
-        str(entry.get("id", place)), str(entry.get("question", "")), str(entry.get("answer", "")), variants, wav
-    )
-
-
-def _texts(value: Any, place: str, problems: list[str], *, may_be_empty: bool = False) -> tuple[str, ...]:
+def _texts(value: Any, place: str, problems: list[str]) -> tuple[str, ...]:
     good = isinstance(value, list) and all(isinstance(text, str) and normalised(text) for text in value)
-    if not good or not (value or may_be_empty):
+    if not good or not value:
         problems.append(f"{place} must be a list of texts with words in them")
         return ()
     return tuple(value)

@@ -63,6 +63,11 @@ def _turn_fields(turn: TurnFinished) -> dict[str, Any]:
         "outcome": turn.outcome,
         "ended_because": turn.ended_because,
         "response_ms": None if waited_ms is None else round(waited_ms, 1),
+        "ahead": turn.speculation.started,
+        "ahead_hit": turn.speculation.hit,
+        "ahead_model": turn.speculation.model_started,
+        "ahead_model_hit": turn.speculation.model_hit,
+        "saved_ms": round(turn.speculation.saved_ms, 1),
         **{name: None if at is None else round(at, 4) for name, at in marks.items()},
     }
 

@@ -12,6 +12,7 @@ from kamerton.domain.notices import (
     CallStarted,
     ErrorOccurred,
     Notice,
+    SpeculationRecord,
     TurnFinished,
     TurnPath,
 )
@@ -74,6 +75,19 @@ class MetricsLogger:
             "kamerton_loop_lag_seconds", "How late the event loop wakes up", buckets=_PAUSE_BUCKETS_S, registry=into
         )
 
+        self._ahead = Counter(
+            "kamerton_speculation",
+            "Work done ahead of a turn's end, by kind and result",
+            ["kind", "result"],
+            registry=into,
+        )
+        self._saved = Histogram(
+            "kamerton_speculation_saved_seconds",
+            "How much earlier the work began that answered a turn",
+            buckets=_YIELD_BUCKETS_S,
+            registry=into,
+        )
+
     def observe(self, call_id: str, notice: Notice) -> None:
         """Count one notice."""
         match notice:
@@ -122,6 +136,17 @@ class MetricsLogger:
         waited_ms = turn.response_ms if turn.response_ms is not None else response_ms(turn.marks)
         if waited_ms is not None:
             self._response.labels(path).observe(waited_ms / 1000)
+        self._count_speculation(turn.speculation)
+
+    def _count_speculation(self, ahead: SpeculationRecord) -> None:
+        for kind, started, hit in (
+            ("decision", ahead.started, ahead.hit),
+            ("model", ahead.model_started, ahead.model_hit),
+        ):
+            self._ahead.labels(kind, "hit").inc(int(hit))
+            self._ahead.labels(kind, "waste").inc(max(0, started - int(hit)))
+        if ahead.hit:
+            self._saved.observe(ahead.saved_ms / 1000)
 
 
 def _bounded(value: str, allowed: frozenset[str]) -> str:

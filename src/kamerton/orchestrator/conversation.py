@@ -1,45 +1,56 @@
 """What a call has agreed on so far: the session, and the decisions that move it. Speculation lives here.
 
 A decision has no side effect until it is committed, so it may be made on a pause, before the turn has ended, and
-dropped when the caller goes on.
+dropped when the caller goes on. The same holds for an answer of the language model.
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 
 import anyio
 
 from kamerton.domain.audio import AudioFormat
 from kamerton.domain.dialogue import Expectation, SessionState
+from kamerton.domain.errors import EngineError
+from kamerton.domain.notices import SpeculationRecord
 from kamerton.domain.recognition import RecognitionHint
-from kamerton.orchestrator.router import Decision
+from kamerton.orchestrator.decision import Decision
+from kamerton.orchestrator.model_reply import FreeTalk, ModelReply
 from kamerton.orchestrator.services import CallServices
+from kamerton.orchestrator.speculation import SpeculationLedger, meaning_of
+
+log = logging.getLogger(__name__)
 
 _SENTENCE_ENDS = ".!?… "
 
 
 @dataclass(slots=True, eq=False)
-class Speculation:
-    """A decision made ahead of the end of a turn."""
+class _Ahead:
+    """A decision made ahead of the end of a turn, with the model's answer if it was asked for."""
 
     readings: tuple[str, ...]
+    started_s: float
     done: anyio.Event
     decision: Decision | None = None
+    reply: ModelReply | None = None
 
 
 class Conversation:
     """The dialogue of one call. Only its orchestrator's tasks use it."""
 
-    def __init__(self, services: CallServices, call_id: str) -> None:
+    def __init__(self, services: CallServices, call_id: str, free_talk: FreeTalk | None = None) -> None:
         self._services = services
+        self._free_talk = free_talk
         self.opening = services.router.begin(call_id)
         self.session: SessionState = self.opening.session
         self._before: SessionState = self.session
         self._carried: tuple[str, ...] = ()
-        self._speculation: Speculation | None = None
-        self.speculated = 0
-        self.speculation_hits = 0
+        self._ahead: _Ahead | None = None
+        self._ledger = SpeculationLedger(services.call.speculation)
+        self.speculated = SpeculationRecord()
+        """What working ahead of the turn decided last came to."""
 
     @property
     def expectation(self) -> Expectation:
@@ -70,42 +81,82 @@ class Conversation:
         self._before = self.session
         self.session = decision.session
         self._carried = ()
-        self._speculation = None
+        self._forget_ahead()
+        if self._services.sessions is not None:
+            try:
+                self._services.sessions.keep(self.session)
+            except EngineError as error:
+                log.warning("session not kept", extra={"error": str(error)})
 
     def take_back(self, readings: tuple[str, ...]) -> None:
         """The last turn had not been over after all: undo its decision and keep its words."""
         self.session = replace(self._before)
-        self._speculation = None
+        self._forget_ahead()
         self.carry(readings)
 
-    async def speculate(self, readings: tuple[str, ...], audio_format: AudioFormat) -> None:
-        """Decide ahead and have the first words rendered. Safe to cancel; a newer speculation replaces this one."""
-        if self._speculation is not None and self._speculation.readings == readings:
+    async def speculate(self, readings: tuple[str, ...], audio_format: AudioFormat, *, whole: bool = True) -> None:
+        """Decide ahead and have the first words made. Safe to cancel; a newer speculation replaces this one.
+
+        Args:
+            readings: what was heard so far.
+            audio_format: of the call.
+            whole: the words sound like a whole turn; only then is the language model asked.
+        """
+        meaning = meaning_of(readings)
+        if not self._services.call.speculation.enabled or (self._ahead is not None and self._ahead.readings == meaning):
             return
-        speculation = Speculation(readings, anyio.Event())
-        self._speculation = speculation
-        self.speculated += 1
+        self._forget_ahead()
+        self._ledger.began()
+        ahead = self._ahead = _Ahead(meaning, anyio.current_time(), anyio.Event())
         try:
             session = self.session
-            router = self._services.router
-            decision = await self._services.brain_worker.run(lambda: router.decide(session, readings))
-            if self.session is session:
-                speculation.decision = decision
+            decision = await self._services.router.decide(session, readings)
+            if self.session is session and self._ahead is ahead:
+                ahead.decision = decision
+                ahead.reply = self._ask_ahead(decision) if whole else None
         finally:
-            speculation.done.set()
-        if speculation.decision is not None and speculation.decision.playlist:
-            first = speculation.decision.playlist[0].text
+            ahead.done.set()
+        if ahead.decision is not None and ahead.decision.playlist:
+            first = ahead.decision.playlist[0].text
             if self._services.voice.cached(first, audio_format) is None:
                 await self._services.voice.clip(first, audio_format)
 
     async def decide(self, readings: tuple[str, ...]) -> Decision:
-        """Decide a turn, reusing what was decided ahead for the same words. Safe to cancel."""
-        speculation = self._speculation
-        if speculation is not None and speculation.readings == readings:
-            await speculation.done.wait()
-            if speculation.decision is not None:
-                self.speculation_hits += 1
-                return speculation.decision
-        session = self.session
-        router = self._services.router
-        return await self._services.brain_worker.run(lambda: router.decide(session, readings))
+        """Decide a turn, reusing what was decided ahead for the same words. Safe to cancel.
+
+        Raises:
+            EngineError: the embedding model failed.
+        """
+        asked_s = anyio.current_time()
+        ahead = self._ahead
+        if ahead is not None and ahead.readings == meaning_of(readings):
+            await ahead.done.wait()
+            if ahead.decision is not None:
+                self.speculated = self._ledger.settle(ahead.started_s, asked_s, model=ahead.reply is not None)
+                return ahead.decision
+        self._forget_ahead()
+        self.speculated = self._ledger.settle(None, asked_s)
+        return await self._services.router.decide(self.session, readings)
+
+    def model_reply(self, decision: Decision) -> ModelReply | None:
+        """The model's answer that a decision asks for: the one made ahead, or a new one. The caller owns it."""
+        if self._free_talk is None or decision.question is None:
+            return None
+        ahead = self._ahead
+        if ahead is not None and ahead.decision is decision and ahead.reply is not None:
+            reply, ahead.reply = ahead.reply, None
+            return reply
+        self._ledger.asked_model(ahead=False)
+        return self._free_talk.ask(decision.question)
+
+    def _ask_ahead(self, decision: Decision) -> ModelReply | None:
+        if self._free_talk is None or decision.question is None or not self._ledger.may_ask_model():
+            return None
+        self._ledger.asked_model(ahead=True)
+        return self._free_talk.ask(decision.question)
+
+    def _forget_ahead(self) -> None:
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead.reply is not None:
+            ahead.reply.drop()
+            self._ledger.wasted_model()

@@ -39,6 +39,7 @@ class Effects:
         self.listener: Listener | None = None
         """Set once the recogniser is open; before that there is nobody to listen to."""
         self.duck_gain = 1.0
+        self.filler_gap_s = 1.8
         self._actions: dict[type, Callable[[Any], None]] = {
             ev.OpenTurn: self._open_turn,
             ev.PauseTurn: lambda _: self._ears.pause_turn(),
@@ -52,7 +53,7 @@ class Effects:
             ev.Cut: self._cut,
             ev.CancelThinking: lambda _: replies.cancel(),
             ev.Think: self._think,
-            ev.SayFiller: lambda effect: replies.filler(effect.first),
+            ev.SayFiller: self._say_filler,
             ev.SayPrompt: lambda effect: replies.prompt(effect.key, effect.closing),
             ev.Verdict: self._verdict,
             ev.Arm: lambda effect: timers.arm(effect.name, effect.at_s),
@@ -94,6 +95,11 @@ class Effects:
     def _think(self, effect: ev.Think) -> None:
         if self._hearing.exchange is not None:
             self._replies.think(self._hearing.exchange, effect.failed)
+
+    def _say_filler(self, effect: ev.SayFiller) -> None:
+        """Without one at hand the wait goes on in silence until the next is due."""
+        if not self._replies.filler(effect.first):
+            self._timers.arm("filler", anyio.current_time() + self.filler_gap_s)
 
     def _verdict(self, effect: ev.Verdict) -> None:
         verdict = cast(Literal["yielded", "resumed", "ignored"], effect.verdict)

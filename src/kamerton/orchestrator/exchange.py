@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from kamerton.domain.notices import TurnFinished, TurnPath
+from kamerton.domain.notices import SpeculationRecord, TurnFinished, TurnPath
 from kamerton.observability.timeline import Timeline
-from kamerton.orchestrator.router import Decision
+from kamerton.orchestrator.decision import Decision
+from kamerton.orchestrator.model_reply import ModelReply
 from kamerton.orchestrator.utterance import Settled
 
 
@@ -23,6 +24,10 @@ class Exchange:
     ended_because: str = ""
     utterance_id: int | None = None
     """The utterance that answers; its outcome finishes the exchange."""
+    model_reply: ModelReply | None = None
+    speculation: SpeculationRecord = field(default_factory=SpeculationRecord)
+    taken_back: bool = False
+    """The turn went on: its words belong to the next exchange."""
 
     def finished(self, settled: Settled, state_after: str) -> TurnFinished:
         """The record to publish, now that the answer is settled."""
@@ -45,6 +50,7 @@ class Exchange:
             response_ms=self.timeline.response_ms,
             spoken_from_s=settled.first_sent_s,
             spoken_to_s=settled.ended_s,
+            speculation=self.speculation,
         )
 
     @property

@@ -25,7 +25,8 @@ _CHARACTERS_AT_ONCE = 4
 class Hearing:
     """Follows the caller's turns of one call. Plain calls from the turn loop only.
 
-    `ahead` is called with the readings of a stable partial, so that the answer may be prepared on the pause.
+    `ahead` is called with the readings of a stable partial, so that the answer may be prepared on the pause, and with
+    whether they sound like a whole turn.
     """
 
     def __init__(
@@ -33,7 +34,7 @@ class Hearing:
         services: CallServices,
         conversation: Conversation,
         publish: Callable[[Notice], None],
-        ahead: Callable[[tuple[str, ...]], None],
+        ahead: Callable[[tuple[str, ...], bool], None],
     ) -> None:
         self._services = services
         self._conversation = conversation
@@ -80,7 +81,7 @@ class Hearing:
         if readings and not backchannel:
             self._publish(TranscriptUpdated("user", readings[0], final=False, turn=event.turn))
             if event.stable:
-                self._ahead(readings)
+                self._ahead(readings, completeness is not Completeness.OPEN)
         return ev.WordsHeard(event.turn, completeness, backchannel)
 
     def final(self, event: Final | SttFailed, current: bool, now_s: float) -> ev.FinalHeard | None:

@@ -40,6 +40,7 @@ from kamerton.orchestrator.conversation import Conversation
 from kamerton.orchestrator.effects import Effects
 from kamerton.orchestrator.floor import Bot, Caller, Floor, Rules
 from kamerton.orchestrator.hearing import Hearing
+from kamerton.orchestrator.model_reply import FreeTalk
 from kamerton.orchestrator.playout import Playout
 from kamerton.orchestrator.replies import Replies
 from kamerton.orchestrator.services import CallServices
@@ -70,13 +71,19 @@ class Orchestrator:
         # The loop's own clock, bound once: it is read for every frame, and anyio's accessor costs four times as much.
         self._clock = asyncio.get_running_loop().time
         self._playout = Playout(media, self._clock, self._queue.post)
-        self._conversation = Conversation(services, media.info.call_id)
-        self._replies = Replies(media, services, self._conversation, self._playout, self._queue.post, self._publish)
+        self._free_talk: FreeTalk | None = None
+        if services.talk is not None:
+            self._free_talk = FreeTalk(services.talk(media.info.call_id), services.voice, media.info.format)
+        self._conversation = Conversation(services, media.info.call_id, self._free_talk)
+        self._replies = Replies(
+            media, services, self._conversation, self._playout, self._queue.post, self._publish, self._free_talk
+        )
         self._hearing = Hearing(services, self._conversation, self._publish, self._replies.ahead)
         self._effects = Effects(
             self._playout, self._replies, self._hearing, self._timers, self._conversation, self._publish
         )
         self._effects.duck_gain = services.call.barge_in.duck_gain
+        self._effects.filler_gap_s = services.call.patience.filler_gap_ms / 1000
         self._scope = anyio.CancelScope()
         self._ended: tuple[EndedBy, str] | None = None
         self._fault: Exception | None = None
@@ -98,6 +105,8 @@ class Orchestrator:
             self._services.metronome.leave(self._tick)
             self._queue.close()
             session = self._conversation.session
+            if self._services.sessions is not None and ended[0] in ("caller", "bot"):
+                self._services.sessions.forget(info.call_id)
             duration_s = anyio.current_time() - started_s
             finished = CallFinished(
                 info.call_id, ended[0], ended[1], duration_s, dict(session.variables), session.current_state_id
@@ -137,6 +146,9 @@ class Orchestrator:
             if self._effects.listener is not None:
                 self._effects.listener.close()
             self._settle_rest()
+            if self._free_talk is not None:
+                with anyio.CancelScope(shield=True), anyio.move_on_after(_HANG_UP_S):
+                    await self._free_talk.shutdown()
         if self._fault is not None:
             raise self._fault
         return self._ended or ("error", "the event queue overflowed")

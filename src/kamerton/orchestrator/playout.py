@@ -111,9 +111,17 @@ class Playout:
             self._settle(utterance, "cut" if utterance.first_sent_s is not None else "skipped", samples)
 
     def cut_filler(self) -> None:
-        """Fade a playing filler out in the next frame and drop queued ones, because the real answer has audio."""
-        fillers = [utterance for _, utterance in self._queue if utterance.source == "filler"]
-        self._queue = deque(item for item in self._queue if item[1].source != "filler")
+        """Fade a playing filler out in the next frame and drop queued ones, because the real answer has audio.
+
+        One that plays out is finished once it has begun.
+        """
+        stays = [
+            item
+            for item in self._queue
+            if item[1].source != "filler" or (item[1].plays_out and item[1].first_sent_s is not None)
+        ]
+        fillers = [item[1] for item in self._queue if item not in stays]
+        self._queue = deque(stays)
         for utterance in fillers:
             if utterance.first_sent_s is not None:
                 frame = utterance.take_frame()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
 
 import anyio
 from anyio.abc import TaskGroup
@@ -12,6 +15,7 @@ from kamerton.domain.errors import EngineError
 from kamerton.domain.media import CallMedia
 from kamerton.domain.notices import (
     ErrorOccurred,
+    LLMTextReceived,
     MindState,
     MindStateChanged,
     Notice,
@@ -20,13 +24,16 @@ from kamerton.domain.notices import (
 )
 from kamerton.orchestrator.call_events import CallEvent, ReplyFailed, ReplyStarted
 from kamerton.orchestrator.conversation import Conversation
+from kamerton.orchestrator.decision import Decision, ModelQuestion
 from kamerton.orchestrator.exchange import Exchange
-from kamerton.orchestrator.fillers import FillerChoice
+from kamerton.orchestrator.fillers import FillerSchedule, FillerWait
+from kamerton.orchestrator.model_reply import FreeTalk, ModelReply
 from kamerton.orchestrator.playout import Playout
-from kamerton.orchestrator.router import Decision
 from kamerton.orchestrator.services import CallServices
 from kamerton.orchestrator.speaker import Speaker
 from kamerton.orchestrator.utterance import Settled, Source, Utterance
+
+log = logging.getLogger(__name__)
 
 PROMPT_PATHS: dict[str, TurnPath] = {
     "still_there": "silence",
@@ -48,27 +55,30 @@ class Replies:
         playout: Playout,
         post: Callable[[CallEvent], None],
         publish: Callable[[Notice], None],
+        free_talk: FreeTalk | None = None,
     ) -> None:
         self._services = services
+        self._free_talk = free_talk
         self._conversation = conversation
         self._format = media.info.format
         self._post = post
         self._publish = publish
         self._speaker = Speaker(services.voice, playout, self._format, publish, services.call.patience.voice_stall_s)
-        self._fillers = FillerChoice(services.fillers)
+        self._fillers = FillerSchedule(services.fillers)
         self._tasks: TaskGroup | None = None
         self._thinking = anyio.CancelScope()
         self._speculating = anyio.CancelScope()
         self._spoken: dict[int, Exchange] = {}
         self._finished = 0
         self._own_fillers: tuple[str, ...] = ()
-        self._fillers_said = 0
         self.current: Exchange | None = None
         """The exchange that is being answered, or was answered last."""
 
     def start(self, tasks: TaskGroup) -> None:
         """Say the greeting; from now on replies run in this group."""
         self._tasks = tasks
+        if self._free_talk is not None:
+            self._free_talk.start(tasks)
         exchange = Exchange(0, "greeting", self._conversation.session.current_state_id)
         exchange.decision = self._conversation.opening
         self._launch(exchange, "greeting")
@@ -86,12 +96,17 @@ class Replies:
         exchange = Exchange(0, PROMPT_PATHS.get(key, "silence"), self._conversation.session.current_state_id)
         self._launch(exchange, "prompt", (self._services.phrases[key],), closing)
 
-    def filler(self, first: bool) -> None:
-        """Cover the wait, if the assistant has something at hand for it."""
-        self._fillers_said = 0 if first else self._fillers_said
-        text = self._fillers.next(first, self._own_fillers, self._fillers_said)
-        if text is not None and self._speaker.say_filler(text):
-            self._fillers_said += 1
+    def filler(self, first: bool) -> bool:
+        """Cover the wait, if the assistant has something at hand for it; returns whether it has."""
+        exchange = self.current
+        decision = exchange.decision if exchange is not None else None
+        path = decision.path if decision is not None else None
+        remaining_ms = self._services.waits.remaining_ms(path, self._waited_ms(exchange))
+        wait = FillerWait(first, remaining_ms, self._own_fillers, _topic(decision))
+        filler = self._fillers.next(wait, self._speaker.at_hand)
+        if filler is not None:
+            self._speaker.say_filler(filler)
+        return filler is not None
 
     def cancel(self) -> None:
         """Drop the reply that is being prepared: it will not be asked for again."""
@@ -102,12 +117,12 @@ class Replies:
         """Prepare no more of the reply."""
         self._thinking.cancel()
 
-    def ahead(self, readings: tuple[str, ...]) -> None:
-        """Prepare the answer to words that may turn out to be the whole turn."""
+    def ahead(self, readings: tuple[str, ...], whole: bool) -> None:
+        """Prepare the answer to words that may turn out to be the whole turn; `whole`: they sound like it."""
         self._speculating.cancel()
         self._speculating = anyio.CancelScope()
         if self._tasks is not None:
-            self._tasks.start_soon(self._speculate, readings, self._speculating)
+            self._tasks.start_soon(self._speculate, readings, whole, self._speculating)
 
     def commit(self, exchange: Exchange) -> None:
         """The answer starts to sound: the conversation moves on."""
@@ -122,6 +137,7 @@ class Replies:
         if exchange is None or ended_s is None or onset_s - ended_s > limit_s or exchange.decision is None:
             return False
         self._conversation.take_back(exchange.readings)
+        exchange.taken_back = True
         return True
 
     def on_started(self, utterance: Utterance) -> None:
@@ -139,10 +155,21 @@ class Replies:
             return
         self._publish(TranscriptUpdated("bot", settled.heard_text, final=True, turn=exchange.index))
         decision = exchange.decision
+        self._remember(exchange, settled)
         state_after = decision.session.current_state_id if decision else self._conversation.session.current_state_id
         exchange.index = self._finished
         self._finished += 1
         self._publish(exchange.finished(settled, state_after))
+
+    def _remember(self, exchange: Exchange, settled: Settled) -> None:
+        """Only what the caller heard enters the history, and only an answer heard to its end may be given again."""
+        if self._free_talk is not None and not exchange.taken_back:
+            self._free_talk.remember(exchange.user_text, settled.heard_text)
+        reply, learner = exchange.model_reply, self._services.model_answers
+        whole = reply is not None and reply.complete and settled.outcome == "played"
+        if reply is not None and whole and learner is not None and self._tasks is not None:
+            personal = tuple(str(value) for value in self._conversation.session.variables.values() if value is not None)
+            self._tasks.start_soon(learner.learn, reply.question.text, reply.text, personal)
 
     def _launch(
         self, exchange: Exchange, source: Source, texts: Sequence[str] | None = None, closing: bool = False
@@ -167,18 +194,21 @@ class Replies:
         with scope:
             try:
                 interruptible = True
+                decision: Decision | None = None
                 if texts is None:
                     decision = exchange.decision or await self._decide(exchange)
-                    texts = self._texts(decision)
                     closing = decision.action == END_CALL
                     interruptible = decision.interruptible
                     self._own_fillers = tuple(item.text for item in decision.fillers)
 
                 def ready(utterance: Utterance) -> None:
                     self._spoken[utterance.id] = exchange
+                    if decision is not None:
+                        self._services.waits.note(decision.path, self._waited_ms(exchange))
                     self._post(ReplyStarted(exchange, interruptible, closing))
 
-                await self._speaker.say(source, texts, exchange, ready, generation)
+                async with aclosing(self._parts(exchange, decision, texts or ())) as parts:
+                    await self._speaker.say(source, parts, exchange, ready, generation)
             except EngineError as error:
                 self._post(ReplyFailed(exchange, str(error)))
 
@@ -187,21 +217,76 @@ class Replies:
         self._publish(MindStateChanged(MindState.CHECKING_CACHE))
         decision = await self._conversation.decide(exchange.readings)
         exchange.decision = decision
+        exchange.speculation = self._conversation.speculated
         if decision.path == "error":
             self._publish(ErrorOccurred("Шаг сценария не выполнился.", decision.detail))
         return decision
 
-    def _texts(self, decision: Decision) -> list[str]:
-        texts = [item.text for item in decision.playlist]
+    async def _parts(
+        self, exchange: Exchange, decision: Decision | None, texts: Sequence[str]
+    ) -> AsyncGenerator[str | ModelReply, None]:
+        """What to say, one after the other: system phrases, or the model's answer and the scenario's playlist."""
+        for text in texts:
+            yield text
+        if decision is None:
+            return
+        reply = self._conversation.model_reply(decision)
+        if reply is not None:
+            try:
+                async with aclosing(self._model_parts(exchange, reply)) as parts:
+                    async for part in parts:
+                        yield part
+            finally:
+                reply.drop()
+        for item in decision.playlist:
+            yield item.text
         if decision.action == TRANSFER:
             # No transport here can transfer a call yet, and the caller must not be left waiting for a person.
-            texts.append(self._services.phrases["operator_unavailable"])
-        return texts
+            yield self._services.phrases["operator_unavailable"]
 
-    async def _speculate(self, readings: tuple[str, ...], scope: anyio.CancelScope) -> None:
+    async def _model_parts(self, exchange: Exchange, reply: ModelReply) -> AsyncGenerator[str | ModelReply, None]:
+        """The model's answer, and what is said when there is none."""
+        phrases = self._services.phrases
+        exchange.model_reply = reply
+        exchange.timeline.mark("t4", reply.asked_s)
+        self._publish(MindStateChanged(MindState.ROUTING_TO_LLM, reply.question.text))
+        self._render_echo(reply.question)
+        reply.take(lambda piece: self._publish(LLMTextReceived(piece)))
+        yield reply
+        if reply.failure is not None:
+            self._publish(ErrorOccurred("Языковая модель не ответила.", reply.failure))
+            if exchange.utterance_id is None and exchange.decision is not None:
+                exchange.decision = replace(exchange.decision, path="fallback")
+            yield phrases.get("model_failed", phrases["offer"])
+        elif reply.refused:
+            yield phrases.get("non_secure_response", phrases["offer"])
+
+    def _render_echo(self, question: ModelQuestion) -> None:
+        """Have a filler that takes the question up made, while the model thinks."""
+        echo = self._fillers.echo(question.text.rstrip(" .?!…"))
+        if echo is not None and self._tasks is not None and not self._speaker.at_hand(echo):
+            self._tasks.start_soon(self._prepared, echo)
+
+    async def _prepared(self, text: str) -> None:
+        try:
+            await self._services.voice.clip(text, self._format)
+        except EngineError as error:
+            log.warning("a filler could not be made", extra={"reason": str(error)})
+
+    @staticmethod
+    def _waited_ms(exchange: Exchange | None) -> float:
+        ended_s = exchange.timeline.at_s("t_eos") if exchange is not None else None
+        return 0.0 if ended_s is None else max(0.0, (anyio.current_time() - ended_s) * 1000)
+
+    async def _speculate(self, readings: tuple[str, ...], whole: bool, scope: anyio.CancelScope) -> None:
         with scope:
             try:
-                await self._conversation.speculate(readings, self._format)
+                await self._conversation.speculate(readings, self._format, whole=whole)
             except EngineError as error:
                 # The reply itself will meet the same fault and answer for it.
                 self._publish(ErrorOccurred("Не получилось подготовить ответ заранее.", str(error)))
+
+
+def _topic(decision: Decision | None) -> str:
+    """What the caller asked the model about, in their own words."""
+    return decision.question.text.rstrip(" .?!…") if decision is not None and decision.question is not None else ""

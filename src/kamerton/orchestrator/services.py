@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from kamerton.domain.audio import AudioFormat, Clip
-from kamerton.domain.dialogue import Completeness, Expectation
+from kamerton.domain.dialogue import Completeness, Expectation, SessionState
 from kamerton.domain.notices import CallObserver
 from kamerton.domain.recognition import SpeechToText
 from kamerton.domain.synthesis import SpeechChunk
-from kamerton.domain.work import Worker
 from kamerton.listening.listener import ListeningSettings
 from kamerton.listening.vad import VadBatcher
+from kamerton.orchestrator.fillers import ExpectedWait
 from kamerton.orchestrator.metronome import Metronome
+from kamerton.orchestrator.model_reply import Talk
 from kamerton.orchestrator.router import Router
 from kamerton.orchestrator.settings import CallSettings
 
@@ -30,8 +31,42 @@ class Voice(Protocol):
         """Audio clause by clause, as soon as each is there."""
         ...
 
+    def speak(self, pieces: AsyncIterable[str], audio_format: AudioFormat) -> AsyncGenerator[SpeechChunk, None]:
+        """Audio of a text that is still being written; closing it closes `pieces`."""
+        ...
+
     async def clip(self, text: str, audio_format: AudioFormat) -> Clip:
         """The whole audio of a text; rendered ahead by speculation."""
+        ...
+
+
+class Sessions(Protocol):
+    """Where the sessions of running calls are kept, for other processes to see."""
+
+    def keep(self, session: SessionState) -> None:
+        """Note the newest session of a call; never waits.
+
+        Raises:
+            EngineError: the session holds what cannot be kept.
+        """
+        ...
+
+    def forget(self, call_id: str) -> None:
+        """The call came to its end: nobody will go on with it. Never waits."""
+        ...
+
+
+class ModelAnswers(Protocol):
+    """Learns which answers of the language model are worth keeping."""
+
+    async def learn(self, question: str, answer: str, personal: Sequence[str]) -> None:
+        """Consider an answer that a caller heard to its end.
+
+        Args:
+            question: the caller's words.
+            answer: what the model said.
+            personal: values known only to this call; an answer that holds one of them is not kept.
+        """
         ...
 
 
@@ -46,8 +81,6 @@ class CallServices:
     stt: SpeechToText
     vad: VadBatcher
     metronome: Metronome
-    brain_worker: Worker
-    """Where the router runs: classification may take milliseconds."""
     observers: Sequence[CallObserver]
     phrases: Mapping[str, str]
     fillers: Mapping[str, Sequence[str]]
@@ -55,3 +88,9 @@ class CallServices:
     is_backchannel: Callable[[str, str], bool]
     call: CallSettings
     listening: ListeningSettings
+    talk: Callable[[str], Talk] | None = None
+    """Opens the conversation of a call, named by its id, with the language model, if there is one."""
+    model_answers: ModelAnswers | None = None
+    waits: ExpectedWait = field(default_factory=ExpectedWait)
+    """How long answers take, learned over all calls."""
+    sessions: Sessions | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 from kamerton.domain.errors import ConfigurationError
+from kamerton.orchestrator.speculation import SpeculationSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class CallSettings:
 
     barge_in: BargeInSettings = field(default_factory=BargeInSettings)
     patience: PatienceSettings = field(default_factory=PatienceSettings)
+    speculation: SpeculationSettings = field(default_factory=SpeculationSettings)
     events: int = 512
     """Capacity of a call's event queue; more events than this at once end the call (a fault, not a load)."""
 

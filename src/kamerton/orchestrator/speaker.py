@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 
 import anyio
@@ -13,9 +13,14 @@ from kamerton.domain.errors import EngineError
 from kamerton.domain.notices import MindState, MindStateChanged, Notice
 from kamerton.domain.synthesis import SpeechChunk
 from kamerton.orchestrator.exchange import Exchange
+from kamerton.orchestrator.fillers import Filler
+from kamerton.orchestrator.model_reply import ModelReply
 from kamerton.orchestrator.playout import Playout
 from kamerton.orchestrator.services import Voice
 from kamerton.orchestrator.utterance import Source, Utterance
+
+_Begin = Callable[[str], Utterance]
+_Begun = Callable[[], Utterance | None]
 
 
 class Speaker:
@@ -43,12 +48,12 @@ class Speaker:
     async def say(
         self,
         source: Source,
-        texts: Sequence[str],
+        parts: AsyncIterator[str | ModelReply],
         exchange: Exchange,
         ready: Callable[[Utterance], None],
         generation: int,
     ) -> None:
-        """Say texts as one utterance; `ready` is called when its first audio is queued.
+        """Say texts and the model's answers as one utterance; `ready` is called when its first audio is queued.
 
         Speech that was asked for in an earlier `generation` of the playout is never heard. When cancelled, an
         utterance that no cut has settled yet is settled as failed.
@@ -70,20 +75,35 @@ class Speaker:
 
         complete = False
         try:
-            for text in texts:
-                clip = self._voice.cached(text, self._format)
-                if clip is not None:
-                    begin("cache").add(clip)
-                    continue
-                self._publish(MindStateChanged(MindState.GENERATING_SPEECH, text))
-                async with aclosing(self._voice.stream(text, self._format)) as chunks:
-                    while (chunk := await self._next(chunks, utterance)) is not None:
-                        begin("tts").add_audio(chunk.pcm, chunk.text)
+            async for part in parts:
+                if isinstance(part, ModelReply):
+                    await self._say_model_reply(part, begin, lambda: utterance)
+                else:
+                    await self._say_text(part, begin, lambda: utterance)
             begin("cache").complete = True
             complete = True
         finally:
             if not complete and utterance is not None:
                 self._playout.drop(utterance)
+
+    async def _say_text(self, text: str, begin: _Begin, utterance: _Begun) -> None:
+        clip = self._voice.cached(text, self._format)
+        if clip is not None:
+            begin("cache").add(clip)
+            return
+        self._publish(MindStateChanged(MindState.GENERATING_SPEECH, text))
+        async with aclosing(self._voice.stream(text, self._format)) as chunks:
+            while (chunk := await self._next(chunks, utterance())) is not None:
+                begin("tts").add_audio(chunk.pcm, chunk.text)
+
+    async def _say_model_reply(self, reply: ModelReply, begin: _Begin, utterance: _Begun) -> None:
+        """Say what the model writes; an answer that stalls is given up, so that the next part can say so."""
+        async with aclosing(reply.chunks()) as chunks:
+            try:
+                while (chunk := await self._next(chunks, utterance())) is not None:
+                    begin("tts").add_audio(chunk.pcm, chunk.text)
+            except EngineError as error:
+                reply.drop(str(error))
 
     async def _next(self, chunks: AsyncGenerator[SpeechChunk, None], utterance: Utterance | None) -> SpeechChunk | None:
         """The voice's next piece, or None at its end. How long the first may take is the turn machine's to say."""
@@ -97,10 +117,12 @@ class Speaker:
             message = f"the voice fell silent in mid-speech for {self._stall_s:g} s; check its engine"
             raise EngineError(message) from error
 
-    def say_filler(self, text: str) -> bool:
-        """Say a filler if its audio is at hand; a filler that must first be made comes too late to cover anything."""
-        clip = self._voice.cached(text, self._format)
-        if clip is None:
-            return False
-        self._playout.utter("filler", clip)
-        return True
+    def at_hand(self, text: str) -> bool:
+        """Whether a filler's audio is ready: one that must first be made comes too late to cover anything."""
+        return self._voice.cached(text, self._format) is not None
+
+    def say_filler(self, filler: Filler) -> None:
+        """Say a filler that is at hand."""
+        clip = self._voice.cached(filler.text, self._format)
+        if clip is not None:
+            self._playout.utter("filler", clip).plays_out = not filler.cuttable

@@ -25,6 +25,8 @@ class Utterance:
     source: Source
     format: AudioFormat
     complete: bool = False
+    plays_out: bool = False
+    """A filler that the answer waits for, once it has begun."""
     segments: list[Segment] = field(default_factory=list)
     taken_samples: int = 0
     """How far playout has read."""

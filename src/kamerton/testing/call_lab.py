@@ -6,8 +6,8 @@ tone, which the lab's VAD model takes for speech; what the recogniser makes of i
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
@@ -19,7 +19,6 @@ from kamerton.domain.audio import FRAME_MS, PHONE, AudioFormat, Clip, Segment
 from kamerton.domain.dialogue import (
     Completeness,
     Expectation,
-    FaqResult,
     FlowResult,
     FlowStep,
     IntentResult,
@@ -36,9 +35,10 @@ from kamerton.listening.listener import ListeningSettings
 from kamerton.listening.silero import Floats
 from kamerton.listening.vad import VadBatcher
 from kamerton.orchestrator.metronome import Metronome
+from kamerton.orchestrator.model_reply import Talk
 from kamerton.orchestrator.orchestrator import Orchestrator
-from kamerton.orchestrator.router import Router
-from kamerton.orchestrator.services import CallServices
+from kamerton.orchestrator.router import AnswerSources, Router
+from kamerton.orchestrator.services import CallServices, Voice
 from kamerton.orchestrator.settings import CallSettings
 from kamerton.orchestrator.workers import InlineWorker
 from kamerton.testing.loopback_media import FarBuffer, LoopbackMedia
@@ -55,6 +55,8 @@ LAB_PHRASES: Final[Mapping[str, str]] = {
     "offer": "этого я не знаю",
     "busy": "все линии заняты",
     "operator_unavailable": "оператора сейчас нет",
+    "non_secure_response": "об этом не говорю",
+    "model_failed": "не могу ответить",
 }
 
 
@@ -97,11 +99,31 @@ class ToneVoice:
             yield SpeechChunk(clip.pcm[start:end], audio_format, segment.text)
             start = end
 
+    async def speak(self, pieces: AsyncIterable[str], audio_format: AudioFormat) -> AsyncGenerator[SpeechChunk, None]:
+        """One chunk per clause, each after the delay."""
+        rest = ""
+        async with aclosing(_generated(pieces)) as texts:
+            async for piece in texts:
+                *clauses, rest = (rest + piece).split(", ")
+                for clause in clauses:
+                    yield await self._chunk(clause, audio_format)
+        if rest:
+            yield await self._chunk(rest, audio_format)
+
+    async def _chunk(self, clause: str, audio_format: AudioFormat) -> SpeechChunk:
+        clip = await self.clip(clause, audio_format)
+        return SpeechChunk(clip.pcm, audio_format, clause)
+
     @staticmethod
     def _clip(text: str, audio_format: AudioFormat) -> Clip:
         pieces = [(part, tone(440.0, 60.0 * len(part), audio_format)) for part in text.split(", ")]
         segments = tuple(Segment(part, len(pcm) // 2) for part, pcm in pieces)
         return Clip(b"".join(pcm for _, pcm in pieces), audio_format, segments)
+
+
+async def _generated(pieces: AsyncIterable[str]) -> AsyncGenerator[str, None]:
+    async for piece in pieces:
+        yield piece
 
 
 @dataclass(slots=True)
@@ -111,6 +133,8 @@ class EchoFlow:
     greeting: str = "добрый день, слушаю вас"
     interruptible: bool = True
     expects: Expectation = field(default_factory=Expectation)
+    knows: tuple[str, ...] | None = None
+    """What it has a line for; None: whatever is said."""
 
     def begin(self, call_id: str) -> FlowStep:
         """Greet."""
@@ -123,6 +147,8 @@ class EchoFlow:
 
     def step(self, session: SessionState, turn: UserTurn) -> FlowStep:
         """Answer, and remember what was said."""
+        if self.knows is not None and turn.text not in self.knows:
+            return replace(self._step(session, "не поняла"), matched=False)
         said = (*session.variables.get("said", ()), turn.text)
         heard = replace(session, variables={"said": said})
         action = "END_CALL" if turn.text == "пока" else None
@@ -144,10 +170,6 @@ class EchoUnderstanding:
     ) -> IntentResult:
         """The first reading."""
         return IntentResult("echo", 1.0, text=readings[0])
-
-    def find_faq_answer(self, text: str) -> FaqResult | None:
-        """There are no prepared answers."""
-        return None
 
 
 def lab_completeness(text: str, expectation: Expectation) -> Completeness:
@@ -198,11 +220,17 @@ class CallLab:
 
     stt: SpeechToText
     flow: EchoFlow = field(default_factory=EchoFlow)
-    voice: ToneVoice = field(default_factory=ToneVoice)
+    router: Router | None = None
+    """Decides instead of `flow`: a real assistant's router."""
+    voice: Voice = field(default_factory=ToneVoice)
+    phrases: Mapping[str, str] = field(default_factory=lambda: LAB_PHRASES)
+    completeness: Callable[[str, Expectation], Completeness] | None = None
     call_settings: CallSettings = field(default_factory=CallSettings)
     listening: ListeningSettings = field(default_factory=ListeningSettings)
     far_buffer: FarBuffer = field(default_factory=FarBuffer)
     observers: tuple[CallObserver, ...] = ()
+    sources: AnswerSources = field(default_factory=AnswerSources)
+    talk: Callable[[str], Talk] | None = None
     fillers: Mapping[str, Sequence[str]] = field(
         default_factory=lambda: {"thinking": ("секунду",), "still_working": ("ещё ищу", "почти готово")}
     )
@@ -256,17 +284,17 @@ class CallLab:
         return CallServices(
             assistant="lab",
             language="ru",
-            router=Router(self.flow, EchoUnderstanding(), LAB_PHRASES),
+            router=self.router or Router(self.flow, EchoUnderstanding(), LAB_PHRASES, InlineWorker(), self.sources),
             voice=self.voice,
             stt=self.stt,
             vad=vad,
             metronome=metronome,
-            brain_worker=InlineWorker(),
             observers=self.observers,
-            phrases=LAB_PHRASES,
+            phrases=self.phrases,
             fillers=self.fillers,
-            completeness=lab_completeness,
+            completeness=self.completeness or lab_completeness,
             is_backchannel=lambda text, language: text in ("угу", "ага"),
             call=self.call_settings,
             listening=self.listening,
+            talk=self.talk,
         )

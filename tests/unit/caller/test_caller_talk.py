@@ -103,6 +103,7 @@ async def test_the_report_has_the_shape_that_readers_expect() -> None:
         "ended_because",
         "marks",
         "response_ms",
+        "speculation",
     ]
     assert list(report["turns"][1]["marks"]) == ["t1", "t_eos", "t2", "t3", "t4", "t5", "t6"]
     assert list(report["barge_ins"][0]) == ["onset_ms", "duck_ms", "silence_ms"]

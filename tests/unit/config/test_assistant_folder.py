@@ -14,6 +14,7 @@ from paths import REPO
 
 from kamerton.audio.wav import wav_bytes
 from kamerton.config.assistant_folder import (
+    KNOWLEDGE_LIMIT,
     REQUIRED_PHRASES,
     find_assistant,
     list_assistants,
@@ -205,7 +206,10 @@ def test_phrases_that_cannot_be_said_are_refused(folder: Path, value: Any, expec
 
 def test_unknown_fields_are_refused_with_a_hint(folder: Path) -> None:
     edit_json(folder / "data.json", lambda document: document[0].update(varients=["x"]))
-    assert the_problem_of(folder) == "data.json: entry 0: 'varients' is not a known field; did you mean 'variants'?"
+    assert the_problem_of(folder) == (
+        "data.json: entry 0 has unknown keys: varients; "
+        "known are id, question, variants, synonyms, answer, wav, redis_key"
+    )
 
 
 def test_one_question_cannot_have_two_answers(folder: Path) -> None:
@@ -279,3 +283,11 @@ def test_recordings_that_cannot_be_used_are_named(folder: Path) -> None:
 def test_an_unreadable_file_does_not_blame_the_others(folder: Path) -> None:
     (folder / "phrases.json").write_text("{", encoding="utf-8")
     assert the_problem_of(folder).startswith("phrases.json: line 1")
+
+
+def test_knowledge_is_optional_and_bounded(folder: Path) -> None:
+    assert load_assistant(folder).knowledge == ""
+    (folder / "knowledge.md").write_text("Кава з восьмої.\n", encoding="utf-8")
+    assert load_assistant(folder).knowledge == "Кава з восьмої."
+    (folder / "knowledge.md").write_text("к" * (KNOWLEDGE_LIMIT + 1), encoding="utf-8")
+    assert "at most 12000 are allowed" in the_problem_of(folder)

@@ -1,4 +1,4 @@
-"""Reading intents.json and data.json: every fault at once, with its place."""
+"""Reading intents.json: every fault at once, with its place."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from typing import Any
 import pytest
 
 from kamerton.domain.errors import AssistantError
-from kamerton.intent_classifier import FaqEntry, IntentExamples, parse_faq, parse_intents
+from kamerton.intent_classifier import FaqEntry, IntentExamples, parse_intents
 
 
 def test_good_documents() -> None:
     intents = parse_intents({"intents": {"repeat": {"examples": ["ещё раз"], "faq": True, "threshold": 0.5}}}, "a")
     assert intents == (IntentExamples("repeat", ("ещё раз",), faq=True, threshold=0.5),)
-    (entry,) = parse_faq([{"id": "card", "question": "Картой?", "variants": ["по карте"], "answer": "Да."}], "a")
-    assert entry == FaqEntry("card", "Картой?", "Да.", ("по карте",))
-    assert entry.questions == ("Картой?", "по карте")
+    assert FaqEntry("card", "Картой?", "Да.", ("по карте",)).questions == ("Картой?", "по карте")
 
 
 @pytest.mark.parametrize(
@@ -47,20 +45,3 @@ def test_all_faults_are_told_at_once() -> None:
 def test_intents_of_another_shape(document: Any) -> None:
     with pytest.raises(AssistantError, match="needs an object"):
         parse_intents(document, "a")
-
-
-@pytest.mark.parametrize(
-    ("document", "problem"),
-    [
-        ({}, "needs a list"),
-        ("text", "needs a list"),
-        ([1], "entry 0 must be an object"),
-        ([{"id": "a", "question": "b"}], "'answer' must be a text"),
-        ([{"id": "a", "question": "b", "answer": "c", "variants": "d"}], "'variants' must be"),
-        ([{"id": "a", "question": "b", "answer": "c", "wav": 1}], "'wav' must be"),
-        ([{"id": "a", "question": "b", "answer": "c"}, {"id": "a", "question": "d", "answer": "e"}], "used twice"),
-    ],
-)
-def test_faults_of_answers(document: Any, problem: str) -> None:
-    with pytest.raises(AssistantError, match=problem):
-        parse_faq(document, "a")

@@ -1,16 +1,13 @@
-"""Router, conversation, exchange and fillers: the pure parts of deciding."""
+"""Router, conversation and exchange: the pure parts of deciding."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import anyio
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from kamerton.domain.audio import PHONE
 from kamerton.domain.dialogue import (
@@ -29,10 +26,10 @@ from kamerton.domain.dialogue import (
 from kamerton.listening.listener import ListeningSettings
 from kamerton.listening.vad import VadBatcher
 from kamerton.orchestrator.conversation import Conversation
+from kamerton.orchestrator.decision import ModelQuestion
 from kamerton.orchestrator.exchange import Exchange
-from kamerton.orchestrator.fillers import FillerChoice
 from kamerton.orchestrator.metronome import Metronome
-from kamerton.orchestrator.router import Router
+from kamerton.orchestrator.router import AnswerSources, Router
 from kamerton.orchestrator.services import CallServices
 from kamerton.orchestrator.settings import CallSettings
 from kamerton.orchestrator.utterance import Settled
@@ -72,33 +69,44 @@ class OneStateFlow:
         return ASK
 
 
-@dataclass
 class PlainUnderstanding:
-    faq: FaqResult | None = None
-
     def understand(
         self, readings: Sequence[str], expectation: Expectation, previous_leader: str | None
     ) -> IntentResult:
         return IntentResult("answer", 0.9, text=readings[-1], entities=Entities(numbers=(150.0,)))
 
-    def find_faq_answer(self, text: str) -> FaqResult | None:
+
+@dataclass
+class Prepared:
+    faq: FaqResult | None = None
+
+    async def answer(self, text: str) -> FaqResult | None:
         return self.faq
+
+
+@dataclass
+class Remembered:
+    said: str | None
+
+    async def answer(self, question: str) -> str | None:
+        return self.said
 
 
 MATCHED = FlowStep(FlowResult.SUCCESS, replace(SESSION, current_state_id="next"), (PlaylistItem("tts", "дальше"),))
 MISSED = FlowStep(FlowResult.SUCCESS, replace(SESSION, misses=2), (PlaylistItem("tts", "не понял"),), matched=False)
 
 
-def router(outcome: FlowStep, faq: FaqResult | None = None) -> Router:
-    return Router(OneStateFlow(outcome), PlainUnderstanding(faq), LAB_PHRASES)
+def router(outcome: FlowStep, sources: AnswerSources | None = None) -> Router:
+    return Router(OneStateFlow(outcome), PlainUnderstanding(), LAB_PHRASES, InlineWorker(), sources)
 
 
 def texts(playlist: Sequence[PlaylistItem]) -> list[str]:
     return [item.text for item in playlist]
 
 
-def test_the_scenario_answers_what_it_understands_with_the_reading_that_was_judged() -> None:
-    decision = router(replace(MATCHED, action=END_CALL, interruptible=False)).decide(SESSION, ("сток", "сто"))
+@pytest.mark.anyio
+async def test_the_scenario_answers_what_it_understands_with_the_reading_that_was_judged() -> None:
+    decision = await router(replace(MATCHED, action=END_CALL, interruptible=False)).decide(SESSION, ("сток", "сто"))
     assert (decision.path, decision.text, decision.action, decision.interruptible) == (
         "scenario",
         "сто",
@@ -109,14 +117,33 @@ def test_the_scenario_answers_what_it_understands_with_the_reading_that_was_judg
     assert decision.entities.numbers == (150.0,)
 
 
-def test_a_prepared_answer_is_followed_by_the_question_that_was_open() -> None:
+@pytest.mark.anyio
+async def test_a_prepared_answer_is_followed_by_the_question_that_was_open() -> None:
     faq = FaqResult("f1", "вопрос", "ответ", 0.8)
-    decision = router(MISSED, faq).decide(SESSION, ("а сколько это стоит",))
+    decision = await router(MISSED, AnswerSources(prepared=Prepared(faq))).decide(SESSION, ("а сколько это стоит",))
     assert (decision.path, decision.faq) == ("faq", faq)
     assert texts(decision.playlist) == ["ответ", "сколько сил?"]
     assert decision.session == replace(SESSION, misses=0, turn_state=TurnState.BOT_TURN)
 
 
+@pytest.mark.anyio
+async def test_a_remembered_answer_goes_before_the_model_and_the_model_before_the_offer() -> None:
+    text = "расскажи мне сказку"
+    known = await router(MISSED, AnswerSources(remembered=Remembered("жила была"), model=True)).decide(SESSION, (text,))
+    assert (known.path, texts(known.playlist), known.question) == ("cache", ["жила была", "сколько сил?"], None)
+    asked = await router(MISSED, AnswerSources(remembered=Remembered(None), model=True)).decide(SESSION, (text,))
+    assert (asked.path, texts(asked.playlist)) == ("llm", ["сколько сил?"])
+    assert asked.question == ModelQuestion(text, "сколько сил?\npower = 150")
+    assert asked.session == replace(SESSION, misses=0, turn_state=TurnState.BOT_TURN)
+
+
+@pytest.mark.anyio
+async def test_the_model_is_not_asked_about_a_slip_of_the_ear() -> None:
+    decision = await router(MISSED, AnswerSources(model=True)).decide(SESSION, ("э э",))
+    assert (decision.path, decision.question) == ("fallback", None)
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize(
     ("step", "text", "said"),
     [
@@ -126,14 +153,15 @@ def test_a_prepared_answer_is_followed_by_the_question_that_was_open() -> None:
         (replace(MISSED, session=replace(SESSION, current_state_id="operator")), "расскажи мне сказку", ["не понял"]),
     ],
 )
-def test_what_nobody_understands(step: FlowStep, text: str, said: list[str]) -> None:
-    decision = router(step).decide(SESSION, (text,))
+async def test_what_nobody_understands(step: FlowStep, text: str, said: list[str]) -> None:
+    decision = await router(step).decide(SESSION, (text,))
     assert (decision.path, texts(decision.playlist)) == ("fallback", said)
 
 
-def test_a_scenario_that_fails_apologises_asks_again_and_changes_nothing() -> None:
+@pytest.mark.anyio
+async def test_a_scenario_that_fails_apologises_asks_again_and_changes_nothing() -> None:
     failed = replace(MATCHED, result=FlowResult.EXECUTION_ERROR, action=END_CALL, detail="деление на ноль")
-    decision = router(failed).decide(SESSION, ("сто",))
+    decision = await router(failed).decide(SESSION, ("сто",))
     assert (decision.path, decision.session, decision.action) == ("error", SESSION, None)
     assert texts(decision.playlist) == [LAB_PHRASES["apology"], "сколько сил?"]
     assert decision.detail == "деление на ноль"
@@ -152,12 +180,11 @@ def conversation(flow: OneStateFlow, slow: bool = False, voice: ToneVoice | None
     services = CallServices(
         assistant="lab",
         language="ru",
-        router=Router(flow, PlainUnderstanding(), LAB_PHRASES),
+        router=Router(flow, PlainUnderstanding(), LAB_PHRASES, worker),
         voice=voice or ToneVoice(),
         stt=ScriptedSpeechToText(),
         vad=VadBatcher(EnergyVadModel(), worker),
         metronome=Metronome(),
-        brain_worker=worker,
         observers=(),
         phrases=LAB_PHRASES,
         fillers={},
@@ -176,7 +203,8 @@ async def test_the_same_words_are_decided_once() -> None:
     await talk.speculate(("сто",), PHONE)
     await talk.speculate(("сто",), PHONE)
     decision = await talk.decide(("сто",))
-    assert (decision.text, flow.decided, talk.speculated, talk.speculation_hits) == ("сто", ["сто"], 1, 1)
+    assert (decision.text, flow.decided) == ("сто", ["сто"])
+    assert (talk.speculated.started, talk.speculated.hit) == (1, True)
 
 
 @pytest.mark.anyio
@@ -185,7 +213,8 @@ async def test_other_words_are_decided_anew() -> None:
     talk = conversation(flow)
     await talk.speculate(("сто",), PHONE)
     decision = await talk.decide(("двести",))
-    assert (decision.text, flow.decided, talk.speculation_hits) == ("двести", ["сто", "двести"], 0)
+    assert (decision.text, flow.decided) == ("двести", ["сто", "двести"])
+    assert (talk.speculated.started, talk.speculated.hit) == (1, False)
 
 
 @pytest.mark.anyio
@@ -197,7 +226,8 @@ async def test_a_decision_waits_for_the_one_that_is_being_made_ahead() -> None:
         await anyio.sleep(0.4)
         await talk.decide(("сто",))
     assert anyio.current_time() == pytest.approx(1.0)
-    assert (flow.decided, talk.speculation_hits) == (["сто"], 1)
+    assert (flow.decided, talk.speculated.hit) == (["сто"], True)
+    assert talk.speculated.saved_ms == pytest.approx(400.0)
 
 
 @pytest.mark.anyio
@@ -208,7 +238,7 @@ async def test_a_cancelled_speculation_does_not_keep_the_decision_waiting() -> N
         await talk.speculate(("сто",), PHONE)
     await talk.decide(("сто",))
     assert anyio.current_time() == pytest.approx(1.5)
-    assert (flow.decided, talk.speculation_hits) == (["сто"], 0)
+    assert (flow.decided, talk.speculated.hit) == (["сто"], False)
 
 
 @pytest.mark.anyio
@@ -222,7 +252,7 @@ async def test_what_was_decided_before_the_session_moved_on_is_not_used() -> Non
         talk.commit(committed)
     await talk.decide(("сто",))
     assert flow.decided == ["да", "сто", "сто"]
-    assert talk.speculation_hits == 0
+    assert not talk.speculated.hit
 
 
 @pytest.mark.anyio
@@ -243,7 +273,7 @@ async def test_a_decision_taken_back_restores_the_session_and_keeps_the_words() 
     )
     assert talk.readings("", ()) == ("сто",)
     await talk.decide(("сто",))
-    assert talk.speculation_hits == 0
+    assert not talk.speculated.hit
     talk.commit(await talk.decide(("сто пятьдесят",)))
     assert talk.readings("да", ()) == ("да",)
 
@@ -255,42 +285,20 @@ async def test_the_first_words_of_an_answer_are_rendered_ahead() -> None:
     assert anyio.current_time() == pytest.approx(0.7)
 
 
-def test_an_exchange_reports_what_was_said_decided_and_heard() -> None:
+@pytest.mark.anyio
+async def test_an_exchange_reports_what_was_said_decided_and_heard() -> None:
     exchange = Exchange(3, "scenario", "ask", readings=("сток", "сто"), ended_because="complete")
     for name, at_s in (("t_eos", 10.0), ("t6", 10.25)):
         exchange.timeline.mark(name, at_s)  # type: ignore[arg-type]
     settled = Settled(1, "reply", "cut", "дальше что", "дальше", 10.25, 11.0, last=True)
     unanswered = exchange.finished(settled, "ask")
     assert (unanswered.path, unanswered.user_text, unanswered.intent) == ("scenario", "сток", None)
-    exchange.decision = router(MATCHED).decide(SESSION, ("сток", "сто"))
+    exchange.decision = await router(MATCHED).decide(SESSION, ("сток", "сто"))
     turn = exchange.finished(settled, "next")
     assert (turn.user_text, turn.intent, turn.entities["number"]) == ("сто", "answer", 150.0)
     assert (turn.outcome, turn.reply_text, turn.heard_text) == ("cut", "дальше что", "дальше")
     assert turn.response_ms == pytest.approx(250.0)
     assert (turn.state_before, turn.state_after) == ("ask", "next")
-
-
-distinct = st.lists(st.sampled_from("абвгд"), unique=True, max_size=4)
-
-
-@given(distinct, distinct, st.lists(st.booleans(), max_size=30))
-def test_no_filler_is_said_twice_in_a_row(thinking: list[str], neutral: list[str], firsts: list[bool]) -> None:
-    choice = FillerChoice({"thinking": thinking, "still_working": neutral})
-    said = [choice.next(first) for first in firsts]
-    for before, now in itertools.pairwise(said):
-        if len(thinking) != 1 and len(neutral) != 1:
-            assert now is None or now != before
-
-
-def test_a_states_own_fillers_come_first_and_in_order() -> None:
-    choice = FillerChoice({"thinking": ("секунду",), "still_working": ("ищу", "ещё ищу")})
-    own = ("открываю базу", "считаю цену")
-    said = [choice.next(number == 0, own, number) for number in range(5)]
-    assert said == ["открываю базу", "считаю цену", "ищу", "ещё ищу", "ищу"]
-
-
-def test_without_fillers_there_is_nothing_to_say() -> None:
-    assert FillerChoice({}).next(True) is None
 
 
 @pytest.mark.anyio

@@ -18,6 +18,7 @@ from kamerton.domain.notices import (
     CallFinished,
     CallStarted,
     ErrorOccurred,
+    LLMTextReceived,
     MindStateChanged,
     Notice,
     TranscriptUpdated,
@@ -58,6 +59,7 @@ VARIABLES = st.dictionaries(st.text(max_size=5), WILD, max_size=4)
 NOTICES: st.SearchStrategy[Notice] = st.one_of(
     st.builds(MindStateChanged),
     st.builds(TranscriptUpdated),
+    st.builds(LLMTextReceived),
     st.builds(TurnFinished, entities=VARIABLES, intent=st.none() | st.text(), response_ms=st.none() | st.floats()),
     st.builds(BargeInDecided, onset_at_s=st.floats(), text=st.text()),
     st.builds(CallStarted),

