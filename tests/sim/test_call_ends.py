@@ -8,7 +8,7 @@ import pytest
 
 from kamerton.domain.notices import CallFinished, MindState, MindStateChanged, Notice, TranscriptUpdated, TurnFinished
 from kamerton.stt.standin import ScriptedSpeechToText, ScriptedTurn
-from kamerton.testing.call_lab import CallLab, LabCall
+from kamerton.testing.call_lab import CallLab, LabCall, ToneVoice
 from kamerton.testing.loopback_media import FarBuffer
 from kamerton.testing.virtual_loop import VirtualLoop
 
@@ -28,8 +28,7 @@ def busy_lab() -> CallLab:
         ScriptedTurn("третье.", partial_after_ms=40),
     )
     calls = CallLab(ScriptedSpeechToText(turns))
-    calls.voice.ready = False
-    calls.voice.delay_s = 0.15
+    calls.voice = ToneVoice(ready=False, delay_s=0.15)
     return calls
 
 

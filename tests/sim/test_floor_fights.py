@@ -10,7 +10,7 @@ import pytest
 from kamerton.domain.notices import BargeInDecided, CallFinished, TranscriptUpdated, TurnFinished
 from kamerton.orchestrator.settings import CallSettings
 from kamerton.stt.standin import ScriptedSpeechToText, ScriptedTurn
-from kamerton.testing.call_lab import LAB_PHRASES, CallLab, EchoFlow, LabCall
+from kamerton.testing.call_lab import LAB_PHRASES, CallLab, EchoFlow, LabCall, ToneVoice
 from kamerton.testing.loopback_media import FarBuffer
 from kamerton.testing.virtual_loop import VirtualLoop
 
@@ -152,8 +152,7 @@ async def test_what_was_heard_is_known_behind_a_buffer_that_cannot_be_cleared() 
 
 async def test_the_answer_before_a_silence_is_not_put_before_the_words_after_it() -> None:
     calls = lab(ScriptedTurn("сто."), ScriptedTurn("да."))
-    calls.voice.ready = False
-    calls.voice.delay_s = 0.4
+    calls.voice = ToneVoice(ready=False, delay_s=0.4)
     async with calls.call() as call:
         call.says(3.0, 4.0)
         await call.until(8.0)

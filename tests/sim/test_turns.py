@@ -7,7 +7,7 @@ import pytest
 from kamerton.domain.dialogue import EntityKind, Expectation
 from kamerton.domain.notices import BargeInDecided, CallFinished, TurnFinished
 from kamerton.stt.standin import ScriptedSpeechToText, ScriptedTurn
-from kamerton.testing.call_lab import CallLab, EchoFlow
+from kamerton.testing.call_lab import CallLab, EchoFlow, ToneVoice
 from kamerton.testing.virtual_loop import VirtualLoop
 
 pytestmark = pytest.mark.anyio
@@ -155,7 +155,7 @@ async def test_a_frame_leaves_every_20_ms_from_the_first_to_the_last() -> None:
 
 async def test_a_voice_that_fails_apologises() -> None:
     calls = lab(ScriptedTurn("сто."))
-    calls.voice.failing = ("ответ на сто., это всё что я знаю об этом",)
+    calls.voice = ToneVoice(failing=("ответ на сто., это всё что я знаю об этом",))
     async with calls.call() as call:
         call.says(3.0, 4.0)
         await call.until(9.0)

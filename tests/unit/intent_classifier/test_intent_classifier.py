@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from kamerton.domain.dialogue import EntityKind, Expectation
+from kamerton.domain.embedding import Vectors
 from kamerton.intent_classifier import FaqEntry, IntentClassifier, IntentExamples
 from kamerton.intent_classifier.calibration import Gate
-from kamerton.domain.embedding import Vectors
 
 INTENTS = (
     IntentExamples("repeat", ("повторите", "повторите, пожалуйста", "скажите ещё раз")),
