@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -62,7 +63,7 @@ class LearnedAnswers:
         self._cache = cache
         self._render = render
 
-    async def learn(self, question: str, answer: str, personal: Sequence[str]) -> None:
+    async def learn(self, question: str, answer: str, personal: Sequence[Any]) -> None:
         """Consider an answer that a caller heard to its end. Never raises: what cannot be kept is made anew."""
         if await self._cache.offer(question, answer, personal=personal) is OfferOutcome.KEPT:
             try:

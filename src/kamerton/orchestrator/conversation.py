@@ -32,9 +32,13 @@ class _Ahead:
 
     readings: tuple[str, ...]
     started_s: float
+    whole: bool
+    """The readings sound like a whole turn."""
     done: anyio.Event
     decision: Decision | None = None
     reply: ModelReply | None = None
+    taken: bool = False
+    """The model's answer was handed out, and is in vain unless it comes to be heard."""
 
 
 class Conversation:
@@ -81,7 +85,10 @@ class Conversation:
         self._before = self.session
         self.session = decision.session
         self._carried = ()
-        self._forget_ahead()
+        if self._ahead is not None:
+            self._ahead.taken = False
+        self._ledger.answered()
+        self.drop_ahead()
         if self._services.sessions is not None:
             try:
                 self._services.sessions.keep(self.session)
@@ -91,8 +98,25 @@ class Conversation:
     def take_back(self, readings: tuple[str, ...]) -> None:
         """The last turn had not been over after all: undo its decision and keep its words."""
         self.session = replace(self._before)
-        self._forget_ahead()
+        self.drop_ahead()
         self.carry(readings)
+
+    def prepares(self, readings: tuple[str, ...], *, whole: bool) -> bool:
+        """Whether the answer to just these words is being prepared, or is prepared."""
+        ahead = self._ahead
+        if ahead is None or ahead.readings != meaning_of(readings) or (whole and not ahead.whole):
+            return False
+        return ahead.decision is not None or not ahead.done.is_set()
+
+    def drop_ahead(self) -> None:
+        """What was prepared ahead is not wanted: nobody will ask for it any more."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is None:
+            return
+        if ahead.reply is not None:
+            ahead.reply.drop()
+        if ahead.reply is not None or ahead.taken:
+            self._ledger.wasted_model()
 
     async def speculate(self, readings: tuple[str, ...], audio_format: AudioFormat, *, whole: bool = True) -> None:
         """Decide ahead and have the first words made. Safe to cancel; a newer speculation replaces this one.
@@ -102,12 +126,11 @@ class Conversation:
             audio_format: of the call.
             whole: the words sound like a whole turn; only then is the language model asked.
         """
-        meaning = meaning_of(readings)
-        if not self._services.call.speculation.enabled or (self._ahead is not None and self._ahead.readings == meaning):
+        if not self._services.call.speculation.enabled or self.prepares(readings, whole=whole):
             return
-        self._forget_ahead()
+        self.drop_ahead()
         self._ledger.began()
-        ahead = self._ahead = _Ahead(meaning, anyio.current_time(), anyio.Event())
+        ahead = self._ahead = _Ahead(meaning_of(readings), anyio.current_time(), whole, anyio.Event())
         try:
             session = self.session
             decision = await self._services.router.decide(session, readings)
@@ -134,7 +157,7 @@ class Conversation:
             if ahead.decision is not None:
                 self.speculated = self._ledger.settle(ahead.started_s, asked_s, model=ahead.reply is not None)
                 return ahead.decision
-        self._forget_ahead()
+        self.drop_ahead()
         self.speculated = self._ledger.settle(None, asked_s)
         return await self._services.router.decide(self.session, readings)
 
@@ -145,7 +168,12 @@ class Conversation:
         ahead = self._ahead
         if ahead is not None and ahead.decision is decision and ahead.reply is not None:
             reply, ahead.reply = ahead.reply, None
+            ahead.taken = True
             return reply
+        if ahead is not None and ahead.taken:
+            # The same words are answered anew: the answer that was asked for ahead came to nothing.
+            ahead.taken = False
+            self._ledger.wasted_model()
         self._ledger.asked_model(ahead=False)
         return self._free_talk.ask(decision.question)
 
@@ -154,9 +182,3 @@ class Conversation:
             return None
         self._ledger.asked_model(ahead=True)
         return self._free_talk.ask(decision.question)
-
-    def _forget_ahead(self) -> None:
-        ahead, self._ahead = self._ahead, None
-        if ahead is not None and ahead.reply is not None:
-            ahead.reply.drop()
-            self._ledger.wasted_model()

@@ -82,6 +82,7 @@ class Effects:
 
     def _abandon_turn(self, _: ev.AbandonTurn) -> None:
         self._hearing.abandon()
+        self._replies.drop_ahead()
         self._ears.abandon_turn()
 
     def _duck(self, _: ev.Duck) -> None:
@@ -98,7 +99,7 @@ class Effects:
 
     def _say_filler(self, effect: ev.SayFiller) -> None:
         """Without one at hand the wait goes on in silence until the next is due."""
-        if not self._replies.filler(effect.first):
+        if not self._replies.filler(effect.first, self._hearing.exchange):
             self._timers.arm("filler", anyio.current_time() + self.filler_gap_s)
 
     def _verdict(self, effect: ev.Verdict) -> None:

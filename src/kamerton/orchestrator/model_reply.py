@@ -34,10 +34,6 @@ class Talk(Protocol):
         """
         ...
 
-    def abort_generation(self) -> None:
-        """End what is being generated, at once."""
-        ...
-
     def remember(self, user_text: str, heard_text: str) -> None:
         """Take an exchange into the history: what was said, and what of the answer was heard."""
         ...
@@ -78,7 +74,7 @@ class ModelReply:
         self.failure: str | None = None
         """Why there is no (more) answer."""
         self.complete = False
-        """The model finished its answer."""
+        """The model finished its answer, or refused to give one."""
         self._written: list[str] = []
         self._audio: deque[SpeechChunk] = deque()
         self._changed = anyio.Event()
@@ -91,6 +87,11 @@ class ModelReply:
     def text(self) -> str:
         """What the model has written so far."""
         return "".join(self._written)
+
+    @property
+    def whole(self) -> bool:
+        """The model finished an answer that may be said, and the voice could say all of it."""
+        return self.complete and not self.refused and self.failure is None
 
     async def run(self) -> None:
         """Make the answer; beyond its first audio only once it is taken."""
@@ -130,6 +131,7 @@ class ModelReply:
         """Give the answer up: model, voice and their connections are freed. Does nothing to a finished one."""
         if why and not self._ended:
             self.failure = why
+        self._shown = None
         self._scope.cancel()
 
     async def _pieces(self) -> AsyncGenerator[str, None]:
@@ -173,10 +175,6 @@ class FreeTalk:
         reply = ModelReply(self._talk, self._voice, self._format, question)
         self._tasks.start_soon(reply.run)
         return reply
-
-    def abort(self) -> None:
-        """The caller interrupts: free the model at once."""
-        self._talk.abort_generation()
 
     def remember(self, user_text: str, heard_text: str) -> None:
         """An exchange is settled."""

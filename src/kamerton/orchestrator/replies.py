@@ -70,7 +70,6 @@ class Replies:
         self._speculating = anyio.CancelScope()
         self._spoken: dict[int, Exchange] = {}
         self._finished = 0
-        self._own_fillers: tuple[str, ...] = ()
         self.current: Exchange | None = None
         """The exchange that is being answered, or was answered last."""
 
@@ -86,6 +85,7 @@ class Replies:
     def think(self, exchange: Exchange, failed: bool) -> None:
         """Answer a turn; when its words are not known, ask for it again."""
         if failed or not exchange.readings:
+            self.drop_ahead()
             exchange.path = "fallback"
             self._launch(exchange, "prompt", (self._services.phrases["not_heard"],))
         else:
@@ -96,13 +96,18 @@ class Replies:
         exchange = Exchange(0, PROMPT_PATHS.get(key, "silence"), self._conversation.session.current_state_id)
         self._launch(exchange, "prompt", (self._services.phrases[key],), closing)
 
-    def filler(self, first: bool) -> bool:
-        """Cover the wait, if the assistant has something at hand for it; returns whether it has."""
-        exchange = self.current
+    def filler(self, first: bool, exchange: Exchange | None) -> bool:
+        """Cover the wait for an answer, if the assistant has something at hand for it; returns whether it has.
+
+        Args:
+            first: nothing was said in this wait yet.
+            exchange: the one whose answer is awaited; its words may not be known yet.
+        """
         decision = exchange.decision if exchange is not None else None
         path = decision.path if decision is not None else None
         remaining_ms = self._services.waits.remaining_ms(path, self._waited_ms(exchange))
-        wait = FillerWait(first, remaining_ms, self._own_fillers, _topic(decision))
+        own = tuple(item.text for item in decision.fillers) if decision is not None else ()
+        wait = FillerWait(first, remaining_ms, own, _topic(decision))
         filler = self._fillers.next(wait, self._speaker.at_hand)
         if filler is not None:
             self._speaker.say_filler(filler)
@@ -111,6 +116,8 @@ class Replies:
     def cancel(self) -> None:
         """Drop the reply that is being prepared: it will not be asked for again."""
         self.stop()
+        if self.current is not None and not _sounded(self.current):
+            self.current.taken_back = True
         self.current = None
 
     def stop(self) -> None:
@@ -119,10 +126,17 @@ class Replies:
 
     def ahead(self, readings: tuple[str, ...], whole: bool) -> None:
         """Prepare the answer to words that may turn out to be the whole turn; `whole`: they sound like it."""
+        if self._conversation.prepares(readings, whole=whole):
+            return
         self._speculating.cancel()
         self._speculating = anyio.CancelScope()
         if self._tasks is not None:
             self._tasks.start_soon(self._speculate, readings, whole, self._speculating)
+
+    def drop_ahead(self) -> None:
+        """The turn came to nothing: what was prepared for it is not wanted."""
+        self._speculating.cancel()
+        self._conversation.drop_ahead()
 
     def commit(self, exchange: Exchange) -> None:
         """The answer starts to sound: the conversation moves on."""
@@ -130,11 +144,16 @@ class Replies:
             self._conversation.commit(exchange.decision)
 
     def unfinished_turn(self, onset_s: float) -> bool:
-        """Take the last decision back when speech at `onset_s` came too soon to be a reaction to its answer."""
+        """Take the last decision back when speech at `onset_s` was no reaction to its answer.
+
+        It came too soon for that, or while the answer waited for a filler to end.
+        """
         exchange = self.current
         ended_s = exchange.timeline.at_s("t_eos") if exchange is not None else None
         limit_s = self._services.call.patience.premature_ms / 1000
-        if exchange is None or ended_s is None or onset_s - ended_s > limit_s or exchange.decision is None:
+        if exchange is None or ended_s is None or exchange.decision is None:
+            return False
+        if onset_s - ended_s > limit_s and _sounded(exchange):
             return False
         self._conversation.take_back(exchange.readings)
         exchange.taken_back = True
@@ -166,9 +185,9 @@ class Replies:
         if self._free_talk is not None and not exchange.taken_back:
             self._free_talk.remember(exchange.user_text, settled.heard_text)
         reply, learner = exchange.model_reply, self._services.model_answers
-        whole = reply is not None and reply.complete and settled.outcome == "played"
-        if reply is not None and whole and learner is not None and self._tasks is not None:
-            personal = tuple(str(value) for value in self._conversation.session.variables.values() if value is not None)
+        played = settled.outcome == "played"
+        if reply is not None and reply.whole and played and learner is not None and self._tasks is not None:
+            personal = tuple(self._conversation.session.variables.values())
             self._tasks.start_soon(learner.learn, reply.question.text, reply.text, personal)
 
     def _launch(
@@ -177,7 +196,6 @@ class Replies:
         self.stop()
         self._thinking = anyio.CancelScope()
         self.current = exchange
-        self._own_fillers = ()
         if self._tasks is not None:
             generation = self._speaker.generation
             self._tasks.start_soon(self._answer, exchange, source, texts, closing, self._thinking, generation)
@@ -199,12 +217,11 @@ class Replies:
                     decision = exchange.decision or await self._decide(exchange)
                     closing = decision.action == END_CALL
                     interruptible = decision.interruptible
-                    self._own_fillers = tuple(item.text for item in decision.fillers)
 
                 def ready(utterance: Utterance) -> None:
                     self._spoken[utterance.id] = exchange
-                    if decision is not None:
-                        self._services.waits.note(decision.path, self._waited_ms(exchange))
+                    if exchange.decision is not None:
+                        self._services.waits.note(exchange.decision.path, self._waited_ms(exchange))
                     self._post(ReplyStarted(exchange, interruptible, closing))
 
                 async with aclosing(self._parts(exchange, decision, texts or ())) as parts:
@@ -285,6 +302,11 @@ class Replies:
             except EngineError as error:
                 # The reply itself will meet the same fault and answer for it.
                 self._publish(ErrorOccurred("Не получилось подготовить ответ заранее.", str(error)))
+
+
+def _sounded(exchange: Exchange) -> bool:
+    """Whether the caller may have heard anything of the answer."""
+    return exchange.timeline.at_s("t6") is not None
 
 
 def _topic(decision: Decision | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from kamerton.domain.audio import AudioFormat, Clip
 from kamerton.domain.dialogue import Completeness, Expectation, SessionState
@@ -59,13 +59,14 @@ class Sessions(Protocol):
 class ModelAnswers(Protocol):
     """Learns which answers of the language model are worth keeping."""
 
-    async def learn(self, question: str, answer: str, personal: Sequence[str]) -> None:
+    async def learn(self, question: str, answer: str, personal: Sequence[Any]) -> None:
         """Consider an answer that a caller heard to its end.
 
         Args:
             question: the caller's words.
             answer: what the model said.
-            personal: values known only to this call; an answer that holds one of them is not kept.
+            personal: values known only to this call, lists and mappings of such too; an answer that holds one of them
+                is not kept.
         """
         ...
 

@@ -50,6 +50,9 @@ class SpeculationLedger:
     """Of them, those asked ahead in vain."""
     _started: int = 0
     _model_started: int = 0
+    """Since the last turn that was answered."""
+    _turn_asked: int = 0
+    """Since the last turn that was decided."""
 
     def began(self) -> None:
         """A decision is made ahead."""
@@ -57,7 +60,7 @@ class SpeculationLedger:
 
     def may_ask_model(self) -> bool:
         """Whether the model may be asked ahead now."""
-        if self._model_started >= self.settings.model_per_turn:
+        if self._turn_asked >= self.settings.model_per_turn:
             return False
         return self.wasted == 0 or self.wasted / self.asked < self.settings.waste_share
 
@@ -65,13 +68,14 @@ class SpeculationLedger:
         """The model is asked."""
         self.asked += 1
         self._model_started += ahead
+        self._turn_asked += ahead
 
     def wasted_model(self) -> None:
         """An answer that was asked for ahead is not wanted."""
         self.wasted += 1
 
     def settle(self, started_s: float | None, now_s: float, *, model: bool = False) -> SpeculationRecord:
-        """The turn is decided; begin the account of the next one.
+        """The turn is decided. Until it is answered its account stays open: it may go on, and be decided again.
 
         Args:
             started_s: when the work began that is now used; None when none is.
@@ -81,5 +85,9 @@ class SpeculationLedger:
         hit = started_s is not None
         saved_ms = (now_s - started_s) * 1000 if started_s is not None else 0.0
         record = SpeculationRecord(self._started, hit, self._model_started, hit and model, saved_ms)
-        self._started = self._model_started = 0
+        self._turn_asked = 0
         return record
+
+    def answered(self) -> None:
+        """The answer to the turn sounds; begin the account of the next one."""
+        self._started = self._model_started = 0

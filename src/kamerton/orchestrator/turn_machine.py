@@ -234,11 +234,13 @@ def _settled(floor: Floor, event: ev.BotSettled, now_s: float, rules: Rules) -> 
         if not event.played:
             return floor, ()
         return floor, (ev.Arm("filler", now_s + rules.call.patience.filler_gap_ms / 1000),)
-    if not event.last or floor.bot is not Bot.SPEAKING:
+    # An answer that fails behind a filler that plays out is not the last thing to settle, but nothing follows it.
+    failed = not event.played and not event.filler
+    if not (event.last or failed) or floor.bot is not Bot.SPEAKING:
         return floor, ()
     if floor.closing:
         return floor, (ev.EndCall("completed"),)
-    if not event.played and not event.filler and not floor.prompting:
+    if failed and not floor.prompting:
         return say_prompt(floor, "apology", now_s, rules)
     quiet = replace(floor, bot=Bot.QUIET, grip=Grip.NONE, prompting=False)
     if floor.caller in (Caller.QUIET, Caller.SUSPECTED):

@@ -38,7 +38,7 @@ from kamerton.orchestrator.metronome import Metronome
 from kamerton.orchestrator.model_reply import Talk
 from kamerton.orchestrator.orchestrator import Orchestrator
 from kamerton.orchestrator.router import AnswerSources, Router
-from kamerton.orchestrator.services import CallServices, Voice
+from kamerton.orchestrator.services import CallServices, ModelAnswers, Sessions, Voice
 from kamerton.orchestrator.settings import CallSettings
 from kamerton.orchestrator.workers import InlineWorker
 from kamerton.testing.loopback_media import FarBuffer, LoopbackMedia
@@ -231,6 +231,8 @@ class CallLab:
     observers: tuple[CallObserver, ...] = ()
     sources: AnswerSources = field(default_factory=AnswerSources)
     talk: Callable[[str], Talk] | None = None
+    model_answers: ModelAnswers | None = None
+    sessions: Sessions | None = None
     fillers: Mapping[str, Sequence[str]] = field(
         default_factory=lambda: {"thinking": ("секунду",), "still_working": ("ещё ищу", "почти готово")}
     )
@@ -297,4 +299,6 @@ class CallLab:
             call=self.call_settings,
             listening=self.listening,
             talk=self.talk,
+            model_answers=self.model_answers,
+            sessions=self.sessions,
         )

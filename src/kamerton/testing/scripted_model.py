@@ -86,15 +86,17 @@ class ScriptedModel:
         """Nothing to free."""
 
 
-def scripted_talk(model: ScriptedModel, limits: TalkLimits | None = None) -> Callable[[str], ConversationManager]:
-    """Opens conversations of simulated calls with the model: real ones, in Russian, with little to say beforehand."""
+def scripted_talk(
+    model: ScriptedModel, limits: TalkLimits | None = None, instructions: str = "Отвечай коротко."
+) -> Callable[[str], ConversationManager]:
+    """Opens conversations of simulated calls with the model: real ones, in Russian."""
 
     async def summarize(messages: Sequence[ChatMessage]) -> str:
         return f"было сказано реплик: {len(messages)}"
 
     def opened(call_id: str) -> ConversationManager:
         contexts = DualContextController(8000, summarize, estimate_tokens)
-        return ConversationManager(model, contexts, "Отвечай коротко.", limits or TalkLimits(), "ru")
+        return ConversationManager(model, contexts, instructions, limits or TalkLimits(), "ru")
 
     return opened
 
