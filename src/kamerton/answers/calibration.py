@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,10 +18,10 @@ from kamerton.answers.catalogue_search import Ranked
 from kamerton.answers.keyword_search import WordEvidence
 from kamerton.domain.errors import ConfigurationError
 
-EVIDENCE_VERSION: Final = 1
+EVIDENCE_VERSION: Final = 2
 """Raise it whenever evidence is measured in another way: calibrations become stale."""
 
-WORD_FEATURES: Final = ("words_lead", "coverage", "likeness")
+WORD_FEATURES: Final = ("words_lead", "coverage", "likeness", "likeness_lead", "length")
 MEANING_FEATURES: Final = ("meaning", "meaning_lead")
 
 _CANDIDATES_PER_SEARCH: Final = 3
@@ -37,19 +37,26 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What speaks for one answer. What a search that failed would have told is zero."""
+    """What speaks for one answer. What a search that failed would have told is zero.
+
+    Each lead is counted over other answers and over questions that are known to have none.
+    """
 
     answer_id: str
     meaning: float = 0.0
     """Cosine of the closest question."""
     meaning_lead: float = 0.0
-    """Cosine less that of the best other answer; negative for all but the leader."""
+    """Cosine less that of the best other; negative for all but the leader."""
     meaning_margin: float = 0.0
     """The lead as a share of the leader's distance from the end of the ranking."""
     words_lead: float = 0.0
-    """Score of the keyword search less that of the best other answer, as a share of the best score: -1 to 1."""
+    """Score of the keyword search less that of the best other, as a share of the best score: -1 to 1."""
     coverage: float = 0.0
     likeness: float = 0.0
+    """See `WordEvidence`."""
+    likeness_lead: float = 0.0
+    """Likeness less that of the best other among the leading ones: -1 to 1."""
+    length: float = 0.0
     """See `WordEvidence`."""
 
 
@@ -94,32 +101,64 @@ class Judgement:
 
 
 def gather(
-    words: Sequence[Ranked] | None, meaning: Sequence[Ranked] | None, fit: Callable[[str], WordEvidence]
+    words: Sequence[Ranked] | None,
+    meaning: Sequence[Ranked] | None,
+    fit: Callable[[str], WordEvidence],
+    unanswered: Collection[str] = (),
 ) -> tuple[Evidence, ...]:
-    """The evidence for the leading answers of both rankings; None for a search that failed."""
-    leading = [ranked.answer_id for ranking in (words, meaning) for ranked in (ranking or ())[:_CANDIDATES_PER_SEARCH]]
-    return tuple(_evidence(answer_id, words, meaning, fit) for answer_id in dict.fromkeys(leading))
+    """The evidence for the leading answers of both rankings.
+
+    Args:
+        words: the ranking by words; None when the search failed.
+        meaning: the ranking by meaning; None when the search failed.
+        fit: how well the words fit an answer.
+        unanswered: ids in the rankings that have no answer: the others must lead them, and they are no candidates.
+    """
+    rankings = (words or (), meaning or ())
+    answers = _leading(rankings, lambda answer_id: answer_id not in unanswered)
+    rivals = _leading(rankings, lambda answer_id: answer_id in unanswered)
+    fits = {answer_id: fit(answer_id) for answer_id in (*answers, *rivals)} if words is not None else {}
+    return tuple(_evidence(answer_id, words, meaning, fits) for answer_id in answers)
+
+
+def _leading(rankings: Sequence[Sequence[Ranked]], wanted: Callable[[str], bool]) -> tuple[str, ...]:
+    """The ids that lead one of the rankings, each once, among those that are wanted."""
+    chosen = [
+        answer_id
+        for ranking in rankings
+        for answer_id in [ranked.answer_id for ranked in ranking if wanted(ranked.answer_id)][:_CANDIDATES_PER_SEARCH]
+    ]
+    return tuple(dict.fromkeys(chosen))
 
 
 def _evidence(
     answer_id: str,
     words: Sequence[Ranked] | None,
     meaning: Sequence[Ranked] | None,
-    fit: Callable[[str], WordEvidence],
+    fits: Mapping[str, WordEvidence],
 ) -> Evidence:
     cosine = lead = margin = words_lead = 0.0
-    found = WordEvidence()
+    found = fits.get(answer_id, WordEvidence())
+    rival = max((other.likeness for rival_id, other in fits.items() if rival_id != answer_id), default=0.0)
     if meaning:
         last = meaning[-1].score
         cosine, lead = _with_lead(answer_id, meaning, beyond=last)
         spread = meaning[0].score - last
         margin = lead / spread if spread > 0 else 0.0
-    if words is not None:
-        found = fit(answer_id)
     if words:
         _, words_lead = _with_lead(answer_id, words, beyond=0.0)
         words_lead /= max(words[0].score, 1e-9)
-    return Evidence(answer_id, cosine, lead, margin, words_lead, found.coverage, found.likeness)
+    return Evidence(
+        answer_id=answer_id,
+        meaning=cosine,
+        meaning_lead=lead,
+        meaning_margin=margin,
+        words_lead=words_lead,
+        coverage=found.coverage,
+        likeness=found.likeness,
+        likeness_lead=found.likeness - rival if fits else 0.0,
+        length=found.length,
+    )
 
 
 def _with_lead(answer_id: str, ranking: Sequence[Ranked], beyond: float) -> tuple[float, float]:
@@ -130,11 +169,11 @@ def _with_lead(answer_id: str, ranking: Sequence[Ranked], beyond: float) -> tupl
 
 
 def strong_hit(candidates: Sequence[Evidence], calibration: Calibration) -> Evidence | None:
-    """The answer whose question was said nearly word by word, if it is one only."""
-    likely = sorted((entry for entry in candidates if entry.coverage > 0), key=lambda entry: -entry.likeness)
-    if not likely or likely[0].likeness < calibration.strong_likeness:
-        return None
-    return None if len(likely) > 1 and likely[1].likeness == likely[0].likeness else likely[0]
+    """The answer whose question was said nearly word by word, if there is no other question like it."""
+    for entry in candidates:
+        if entry.likeness >= calibration.strong_likeness and entry.likeness_lead > 0 and entry.coverage > 0:
+            return entry
+    return None
 
 
 def judge(

@@ -32,6 +32,9 @@ TARGET_PRECISION: Final = 0.97
 _FOLDS: Final = 10
 _RIDGE: Final = 1.0
 _STEPS: Final = 30
+_SHOWN_WRONG: Final = 0.5
+"""Of the wrong answers that the precision allows, the share that the questions to fit may show: whoever writes the
+catalogue knows them, and questions that nobody has seen do worse."""
 _MISSED_WRONG: Final = 0.5
 """Wrong answers supposed beyond those seen: a threshold with no wrong answer among a handful proves nothing."""
 _NEVER: Final = 1.0
@@ -223,12 +226,12 @@ def _operating_point(
 
 
 def _threshold(rated: Sequence[tuple[float, bool]], precision: float) -> float:
-    """The lowest probability from which on enough answers are right, counting half a wrong one more than was seen."""
+    """The lowest probability from which on few enough answers are wrong, counting half a one more than was seen."""
     wrong = 0
     best = _NEVER
     for given, (probability, right) in enumerate(sorted(rated, reverse=True), start=1):
         wrong += not right
-        if 1 - (wrong + _MISSED_WRONG) / given >= precision:
+        if (wrong + _MISSED_WRONG) / given <= (1 - precision) * _SHOWN_WRONG:
             best = probability
     return float(np.floor(best * 1e4) / 1e4)
 

@@ -8,6 +8,10 @@ An entry:
 
 `synonyms` holds for this entry only: wherever one of the words stands in its questions, the others of the group are
 understood as well.
+
+`not_answered.json` beside it is a list of questions that none of the entries answers, near misses first («где купить
+зелёную карту» beside «нужна ли зелёная карта»). They take part in both searches: what is closest to one of them gets
+no prepared answer.
 """
 
 from __future__ import annotations
@@ -25,17 +29,24 @@ from kamerton.domain.errors import AssistantError
 KEYS: Final = ("id", "question", "variants", "synonyms", "answer", "wav", "redis_key")
 """What an entry of `data.json` may hold."""
 
+NOT_ANSWERED: Final = "not answered: "
+"""What the ids of questions without an answer begin with; the question follows."""
+
+_LONGEST_NOT_ANSWERED: Final = 200
+"""Characters: the question is part of an id, and Elasticsearch takes ids of 512 bytes."""
+
 _REDIS_KEY = re.compile(r"[A-Za-z0-9._-]+(?::[A-Za-z0-9._-]+)*")
 _LONGEST_REDIS_KEY: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerEntry:
-    """A prepared answer and the ways to ask for it."""
+    """A prepared answer and the ways to ask for it, or a question that is known to have none."""
 
     answer_id: str
     question: str
     answer: str
+    """What is said; empty when the question has no prepared answer."""
     variants: tuple[str, ...] = ()
     synonyms: tuple[tuple[str, ...], ...] = ()
     """Groups of words and phrases that mean the same in this entry's questions."""
@@ -48,6 +59,11 @@ class AnswerEntry:
     def questions(self) -> tuple[str, ...]:
         """The question and its variants."""
         return (self.question, *self.variants)
+
+    @property
+    def is_answered(self) -> bool:
+        """False for a question that only keeps the answers of others from being given."""
+        return bool(self.answer)
 
     @property
     def digest(self) -> str:
@@ -74,6 +90,36 @@ def parse_answers(document: Any, assistant: str) -> tuple[AnswerEntry, ...]:
     if problems:
         raise AssistantError(assistant, tuple(problems))
     return tuple(entries)
+
+
+def parse_not_answered(document: Any, assistant: str, answers: Sequence[AnswerEntry]) -> tuple[AnswerEntry, ...]:
+    """Read the content of `not_answered.json`: entries without an answer, one for each question.
+
+    Args:
+        document: the parsed file.
+        assistant: whose it is.
+        answers: the entries of `data.json`, which must not be asked for by one of these questions.
+
+    Raises:
+        AssistantError: with every fault of the document at once, each with its place.
+    """
+    problems: list[str] = []
+    file = "not_answered.json"
+    owners = {normalised(question): entry.answer_id for entry in answers for question in entry.questions}
+    places: dict[str, int] = {}
+    texts = _texts(document, file, problems)
+    for index, text in enumerate(texts):
+        question = normalised(text)
+        first = places.setdefault(question, index)
+        if first != index and text:
+            problems.append(f"{file}[{index}]: «{text}» is already question {first}; remove one of them")
+        if len(question) > _LONGEST_NOT_ANSWERED:
+            problems.append(f"{file}[{index}] has {len(question)} characters, {_LONGEST_NOT_ANSWERED} at most")
+        if question in owners:
+            problems.append(f"{file}[{index}]: «{text}» asks for '{owners[question]}' of data.json; keep one of them")
+    if problems:
+        raise AssistantError(assistant, tuple(problems))
+    return tuple(AnswerEntry(f"{NOT_ANSWERED}{question}", texts[index], "") for question, index in places.items())
 
 
 def _entry(index: int, value: Any, problems: list[str]) -> AnswerEntry:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,19 +13,18 @@ import anyio
 from kamerton.answers.calibration import Calibration, Evidence, gather, judge, strong_hit
 from kamerton.answers.catalogue import AnswerEntry
 from kamerton.answers.catalogue_search import AnswerSearcher, Ranked
-from kamerton.answers.keyword_search import KeywordIndex, KeywordSearch
+from kamerton.answers.keyword_search import KeywordIndex
 from kamerton.answers.keyword_search_words import language_code, normalised
 from kamerton.answers.race import Half, Race
-from kamerton.answers.vector_search import QuestionVectors, VectorSearch
 from kamerton.domain.dialogue import FaqResult
-from kamerton.domain.embedding import Embedder
 from kamerton.domain.work import Worker
 
 BUDGET_S: Final = 0.2
 """For both searches together; a caller notices more."""
 
-_LIMIT: Final = 10
-"""Answers asked of each search: the leaders and enough others to tell how far ahead they are."""
+_LIMIT: Final = 20
+"""Entries asked of each search: the leaders among answers and among questions without one, and enough others to tell
+how far ahead they are."""
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +49,7 @@ class AnswerParts:
     """What instant answers are made of."""
 
     entries: tuple[AnswerEntry, ...]
+    """The answers, and the questions that are known to have none."""
     index: KeywordIndex
     """Judges how well words fit, whichever engine ranks them."""
     words: AnswerSearcher
@@ -69,36 +68,10 @@ class InstantAnswers:
 
     def __init__(self, parts: AnswerParts, worker: Worker, budget_s: float = BUDGET_S) -> None:
         self._entries = {entry.answer_id: entry for entry in parts.entries}
+        self._unanswered = frozenset(entry.answer_id for entry in parts.entries if not entry.is_answered)
         self._parts = parts
         self._worker = worker
         self._race = Race(parts.words, parts.meaning, budget_s, _LIMIT)
-
-    @classmethod
-    def prepare(
-        cls,
-        entries: Sequence[AnswerEntry],
-        embedder: Embedder,
-        language: str,
-        folder: Path,
-        calibration: Calibration,
-        worker: Worker,
-    ) -> InstantAnswers:
-        """With both searches in process. Blocking: loads the morphology, and prepares vectors that are not in `folder`.
-
-        Raises:
-            ConfigurationError: there is no morphology for the language.
-            EngineError: the embedder failed.
-        """
-        index = KeywordIndex(entries, language)
-        questions, _ = QuestionVectors.prepare(entries, embedder, vector_file(folder, language))
-        parts = AnswerParts(
-            entries=tuple(entries),
-            index=index,
-            words=KeywordSearch(index, worker),
-            meaning=VectorSearch(questions, worker),
-            calibration=fitting(calibration, embedder.identity),
-        )
-        return cls(parts, worker)
 
     async def find(self, text: str) -> AnswerSearch:
         """Look for the answer to a text, within the budget; free of side effects, cancelled at once.
@@ -143,7 +116,8 @@ class InstantAnswers:
         self, text: str, words: tuple[Ranked, ...] | None, meaning: tuple[Ranked, ...] | None
     ) -> tuple[Evidence, ...]:
         fit = partial(self._parts.index.evidence, text)
-        return await self._worker.run(partial(gather, self._known(words), self._known(meaning), fit))
+        rankings = (self._known(words), self._known(meaning))
+        return await self._worker.run(partial(gather, *rankings, fit, self._unanswered))
 
     def _known(self, ranking: tuple[Ranked, ...] | None) -> tuple[Ranked, ...] | None:
         """Without answers that an index of another process still has and the assistant does not."""

@@ -32,6 +32,10 @@ _LEAST_SLIP_LETTERS: Final = 5
 _SLIP_RATIO: Final = 82.0
 """A word that no dictionary has and that differs less than this from one of the index is a slip of the recogniser
 («техасмотр»). A word of the dictionary may be meant: «погода» is no «полгода»."""
+_SAME_WORDS: Final = 0.999
+"""Likeness at most of a text that is not the question itself: of two with the same words, the exact one is likelier."""
+_LONG_QUESTION: Final = 6
+"""Topical words from which on a question counts as a long one."""
 _REMEMBERED: Final = 1024
 _LONGEST_TEXT: Final = 400
 """Characters looked at: nobody asks a longer question, and the time grows with the words."""
@@ -48,6 +52,8 @@ class WordEvidence:
     """Share of the text's topical weight that the answer's questions know; rare and unknown words weigh most."""
     likeness: float = 0.0
     """How nearly the text is one of the questions: weight of what they share over the weight of both."""
+    length: float = 0.0
+    """Topical words of the text as a share of those of a long question, at most 1: more words say more surely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +115,11 @@ class KeywordIndex:
         topical = [term for term in terms if not term.empty]
         total = sum(term.weight for term in topical)
         known = sum(term.weight * term.trust for term in topical if term.text in self._known[row])
-        likeness = 1.0
-        if self._exact.get(normalised(text)) != row:
-            likeness = max((_likeness(terms, question) for question in self._questions[row]), default=0.0)
-        return WordEvidence(known / total if total else 0.0, likeness)
+        length = min(1.0, len(topical) / _LONG_QUESTION)
+        if self._exact.get(normalised(text)) == row:
+            return WordEvidence(1.0, 1.0, length)
+        likeness = max((_likeness(terms, question) for question in self._questions[row]), default=0.0)
+        return WordEvidence(known / total if total else 0.0, min(likeness, _SAME_WORDS), length)
 
     def _read(self, text: str) -> tuple[_Term, ...]:
         """The words of a text, each once, as the index knows them."""

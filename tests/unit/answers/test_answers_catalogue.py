@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kamerton.answers.catalogue import AnswerEntry, parse_answers
+from kamerton.answers.catalogue import AnswerEntry, parse_answers, parse_not_answered
 from kamerton.answers.catalogue_manifest import Manifest
 from kamerton.domain.errors import AssistantError, ConfigurationError
 
@@ -87,6 +87,34 @@ def test_ids_keys_and_questions_belong_to_one_entry() -> None:
     assert "id 'a' is already that of entry 0" in found
     assert "redis_key 'k' is already that of 'a'" in found
     assert "asks for both 'a' and 'b'" in found
+
+
+def test_questions_without_an_answer_are_entries_that_say_nothing() -> None:
+    asked = AnswerEntry("a", "Нужна зелёная карта?", "Да.", ("Зелёная карта",))
+    (first, second) = parse_not_answered(["Где купить зелёную карту?", "Как дела"], "demo", [asked])
+    assert (first.question, first.answer, first.is_answered, asked.is_answered) == (
+        "Где купить зелёную карту?",
+        "",
+        False,
+        True,
+    )
+    assert first.answer_id != second.answer_id
+    assert first.answer_id == parse_not_answered(["где купить зеленую карту"], "demo", [])[0].answer_id
+
+
+def test_faults_of_questions_without_an_answer_are_told_at_once() -> None:
+    asked = AnswerEntry("a", "Нужна зелёная карта?", "Да.", ("Зелёная карта",))
+    document = ["Как дела?", "зеленая карта", "как дела", "…", 5, "а" * 201]
+    with pytest.raises(AssistantError) as caught:
+        parse_not_answered(document, "demo", [asked])
+    told = "\n".join(caught.value.problems)
+    assert "not_answered.json[1]: «зеленая карта» asks for 'a' of data.json" in told
+    assert "not_answered.json[2]: «как дела» is already question 0" in told
+    assert "not_answered.json[3] must be a text" in told
+    assert "not_answered.json[4] must be a text" in told
+    assert "not_answered.json[5] has 201 characters" in told
+    with pytest.raises(AssistantError, match="must be a list"):
+        parse_not_answered({}, "demo", [])
 
 
 def test_the_digest_follows_what_the_author_wrote() -> None:

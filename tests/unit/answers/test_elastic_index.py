@@ -155,3 +155,13 @@ async def test_what_is_no_address_is_refused_without_telling_its_password(url: s
         async with open_elastic(url):
             pass
     assert "secret" not in str(caught.value)
+
+
+def test_questions_without_an_answer_are_documents_of_their_own() -> None:
+    entries = (
+        AnswerEntry("map", "Нужна зелёная карта?", "Да."),
+        AnswerEntry("not answered: где", "Где купить её?", ""),
+    )
+    plan = plan_index("demo", entries, "ru", None)
+    assert [document.answer_id for document in plan.documents] == ["map", "not answered: где"]
+    assert plan.documents[1].source["answer"] == ""

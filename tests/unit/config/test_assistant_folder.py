@@ -212,6 +212,22 @@ def test_unknown_fields_are_refused_with_a_hint(folder: Path) -> None:
     )
 
 
+def test_questions_without_an_answer_are_searched_and_never_said(folder: Path) -> None:
+    assert load_assistant(folder).not_answered == ()
+    (folder / "not_answered.json").write_text('["Скільки коштує оренда залу?"]', encoding="utf-8")
+    assistant = load_assistant(folder)
+    (question,) = assistant.not_answered
+    assert assistant.searched == (*assistant.answers, question)
+    assert question.answer_id not in {entry.faq_id for entry in assistant.faq}
+    assert "" not in static_texts(assistant)
+
+
+def test_a_question_cannot_be_answered_and_not_answered(folder: Path) -> None:
+    asked = load_assistant(folder).answers[0]
+    (folder / "not_answered.json").write_text(json.dumps([asked.question]), encoding="utf-8")
+    assert f"asks for '{asked.answer_id}' of data.json" in the_problem_of(folder)
+
+
 def test_one_question_cannot_have_two_answers(folder: Path) -> None:
     edit_json(folder / "data.json", lambda document: document[1]["variants"].append("коли ви працюєте"))
     assert "asks for both 'hours' and 'card'" in the_problem_of(folder)
