@@ -7,7 +7,8 @@ import platform
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -23,6 +24,7 @@ from kamerton.cli.bench_table import misses, table_of
 from kamerton.cli.common import explained, progress_line
 from kamerton.domain.errors import ConfigurationError, EngineError
 from kamerton.testing.caller.load import LoadPlan
+from kamerton.testing.caller.load_figures import Spread
 
 CHECKOUT: Final = Path(__file__).resolve().parents[3]
 SAMPLE_FOLDERS: Final = (
@@ -58,7 +60,7 @@ def bench(
         steps = _ladder(ladder) if ladder else (calls,)
         folder = _recordings(audio)
         runs = [run_step(LoadPlan(step, seconds, seed, ramp_s=ramp_s(step)), folder) for step in steps]
-    document = {**_circumstances(), "audio": folder.name, "runs": runs}
+    document = {**circumstances(), "audio": folder.name, "runs": runs}
     print(table_of(runs))
     if out is not None:
         out.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
@@ -102,6 +104,17 @@ def run_step(
     }
 
 
+def decided(before: Mapping[str, Any], after: Mapping[str, Any]) -> Spread:
+    """From the request of a decision to the first frame of its answer, over the turns between two states of a server.
+
+    Args:
+        before: what the server said of itself before the run.
+        after: the same afterwards; without decisions in it, nothing was measured.
+    """
+    new = after.get("decisions", 0) - before.get("decisions", 0)
+    return Spread.of(after["decisions_ms"][-new:] if new > 0 else ())
+
+
 def ramp_s(calls: int) -> float:
     """Over how long the calls of a run begin."""
     return max(1.0, calls / CALLS_PER_RAMP_S)
@@ -115,6 +128,7 @@ def _server_figures(
     pauses_ms = after.get("gc_pauses_ms") or []
     return {
         "calls_left": after["calls"],
+        "decision_ms": asdict(decided(before, after)),
         "memory_mb_before": round(before["rss_mb"], 1),
         "memory_mb_under_load": round(median(samples), 1),
         "memory_mb_per_call": round(max(0.0, median(samples) - before["rss_mb"]) / plan.calls, 3),
@@ -160,7 +174,7 @@ def _ladder(text: str) -> tuple[int, ...]:
     return steps
 
 
-def _circumstances() -> dict[str, Any]:
+def circumstances() -> dict[str, Any]:
     """Machine, versions and date, so that figures can be compared."""
     names = ("kamerton", "anyio", "numpy", "onnxruntime")
     return {

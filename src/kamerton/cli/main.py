@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from kamerton.cli import answers, bench, call, chat, flow, intents, model_server, serve, speculation
+from kamerton.cli import answers, bench, call, chat, flow, intents, model_latency, model_server, serve, speculation
 
 app = typer.Typer(
     help="Kamerton, a voice-agent engine.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
@@ -15,6 +15,7 @@ app.command("call")(call.call)
 app.command("bench")(bench.bench)
 app.command("speculation")(speculation.speculation)
 app.command("model-server")(model_server.model_server)
+app.command("model-latency")(model_latency.model_latency)
 app.add_typer(flow.app, name="flow")
 app.add_typer(answers.app, name="answers")
 app.add_typer(intents.app, name="intents")

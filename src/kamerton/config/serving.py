@@ -70,6 +70,8 @@ def runtime_figures(engine: Engine, gate: CallGate) -> Mapping[str, Any]:
         "gc_pauses_ms": engine.watch.gc_pauses_ms,
         "gc_objects": len(gc.get_objects(0)),
         "loop_lag_p99_ms": engine.watch.loop_lag_p99_ms,
+        "decisions": engine.metrics.decisions,
+        "decisions_ms": engine.metrics.decisions_ms,
         "late_frames": metronome.late_frames,
         "skipped_frames": metronome.skipped_frames,
         "vad_inferences": vad.inferences,

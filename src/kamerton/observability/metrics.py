@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -16,10 +17,13 @@ from kamerton.domain.notices import (
     TurnFinished,
     TurnPath,
 )
-from kamerton.observability.timeline import response_ms
+from kamerton.observability.timeline import response_ms, span_ms
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """Of the page that `MetricsLogger.page` renders (Prometheus text format 0.0.4)."""
+
+KEPT_DECISIONS: Final = 5000
+"""More than the turns of 200 calls in two minutes."""
 
 _PATHS: Final = frozenset(get_args(TurnPath))
 _VERDICTS: Final = frozenset({"yielded", "resumed", "ignored"})
@@ -40,6 +44,8 @@ class MetricsLogger:
     def __init__(self) -> None:
         self.registry: Final = CollectorRegistry(auto_describe=True)
         self._active: set[str] = set()
+        self._decisions = 0
+        self._decisions_ms: deque[float] = deque(maxlen=KEPT_DECISIONS)
         into = self.registry
         self._calls_active = Gauge("kamerton_calls_active", "Calls that are up now", registry=into)
         self._calls = Counter("kamerton_calls", "Calls that ended, by who ended them", ["ended_by"], registry=into)
@@ -126,6 +132,16 @@ class MetricsLogger:
         """Calls that are up now."""
         return len(self._active)
 
+    @property
+    def decisions(self) -> int:
+        """Turns so far that were decided and answered with audio."""
+        return self._decisions
+
+    @property
+    def decisions_ms(self) -> list[float]:
+        """Of the last 5000 of them, oldest first: from the request of a decision (t3) to the first frame sent (t6)."""
+        return [round(span, 2) for span in self._decisions_ms]
+
     def page(self) -> bytes:
         """Everything in Prometheus' text format, for `GET /metrics`; its type is `CONTENT_TYPE`."""
         return generate_latest(self.registry)
@@ -136,6 +152,10 @@ class MetricsLogger:
         waited_ms = turn.response_ms if turn.response_ms is not None else response_ms(turn.marks)
         if waited_ms is not None:
             self._response.labels(path).observe(waited_ms / 1000)
+        decided_ms = span_ms(turn.marks, "t3", "t6")
+        if decided_ms is not None:
+            self._decisions += 1
+            self._decisions_ms.append(decided_ms)
         self._count_speculation(turn.speculation)
 
     def _count_speculation(self, ahead: SpeculationRecord) -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kamerton.cli.bench import ramp_s
+from kamerton.cli.bench import decided, ramp_s
 from kamerton.cli.bench_load import LoadOrder
 from kamerton.cli.bench_table import MISSING, ROWS, misses, table_of, value_at
 from kamerton.testing.caller.load import LoadPlan
@@ -27,6 +27,7 @@ def test_figures_within_their_bounds_are_not_marked() -> None:
     ("figures", "title"),
     [
         ({"response_ms": {"p50": 300.1}}, "response p50"),
+        ({"decision_ms": {"p50": 9.0, "p95": 20.1}}, "decision → first frame p95"),
         ({"missed_turns": 1}, "missed turns"),
         ({"tasks_left": 2}, "server tasks left"),
         ({"backchannels_went_on_share": 0.5}, "«угу»: bot went on (share)"),
@@ -61,6 +62,15 @@ def test_an_order_survives_the_way_to_the_load_process() -> None:
     assert LoadOrder.from_json(order.as_json()) == order
     assert "\n" not in order.as_json()
     assert json.loads(order.as_json())["plan"]["calls"] == 200
+
+
+def test_only_decisions_of_the_run_count() -> None:
+    before = {"decisions": 3, "decisions_ms": [900.0, 900.0, 900.0]}
+    after = {"decisions": 5, "decisions_ms": [900.0, 900.0, 900.0, 10.0, 20.0]}
+    spread = decided(before, after)
+    assert (spread.count, spread.p50, spread.maximum) == (2, 15.0, 20.0)
+    assert decided(after, after).count == 0
+    assert decided({}, {}).p95 is None
 
 
 def test_calls_begin_over_a_span_that_grows_with_their_number() -> None:

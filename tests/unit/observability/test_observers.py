@@ -19,7 +19,7 @@ from kamerton.domain.notices import (
     TurnFinished,
 )
 from kamerton.observability.call_log import LoggingObserver
-from kamerton.observability.metrics import MetricsLogger
+from kamerton.observability.metrics import KEPT_DECISIONS, MetricsLogger
 from kamerton.observability.runtime_watch import RuntimeWatch
 from kamerton.observability.turn_recorder import TurnRecorder
 from kamerton.testing.virtual_loop import VirtualLoop
@@ -96,6 +96,18 @@ def test_metrics_count_a_call() -> None:
     assert sample(metrics, "kamerton_barge_ins_total", verdict="yielded") == 1
     assert sample(metrics, "kamerton_yield_seconds_sum") == pytest.approx(0.3)
     assert sample(metrics, "kamerton_errors_total", where="tts") == 1
+
+
+def test_metrics_keep_how_long_decided_turns_took_to_their_first_frame() -> None:
+    metrics = MetricsLogger()
+    metrics.observe("c", TURN)
+    metrics.observe("c", TurnFinished(index=2, path="greeting", marks={"t6": 3.0}))
+    metrics.observe("c", TurnFinished(index=3, path="scenario", outcome="skipped", marks={"t3": 3.0}))
+    assert metrics.decisions == 1
+    assert metrics.decisions_ms == [140.0]
+    for _ in range(KEPT_DECISIONS):
+        metrics.observe("c", TURN)
+    assert (metrics.decisions, len(metrics.decisions_ms)) == (KEPT_DECISIONS + 1, KEPT_DECISIONS)
 
 
 def test_labels_take_only_known_values() -> None:
