@@ -18,11 +18,11 @@ from kamerton.answers.catalogue_search import Ranked
 from kamerton.answers.keyword_search import WordEvidence
 from kamerton.domain.errors import ConfigurationError
 
-EVIDENCE_VERSION: Final = 2
+EVIDENCE_VERSION: Final = 3
 """Raise it whenever evidence is measured in another way: calibrations become stale."""
 
 WORD_FEATURES: Final = ("words_lead", "coverage", "likeness", "likeness_lead", "length")
-MEANING_FEATURES: Final = ("meaning", "meaning_lead")
+MEANING_FEATURES: Final = ("meaning", "meaning_lead", "wordings_lead")
 
 _CANDIDATES_PER_SEARCH: Final = 3
 _STRICT_COVERAGE: Final = 0.9
@@ -49,6 +49,8 @@ class Evidence:
     """Cosine less that of the best other; negative for all but the leader."""
     meaning_margin: float = 0.0
     """The lead as a share of the leader's distance from the end of the ranking."""
+    wordings_lead: float = 0.0
+    """See `QuestionClassifier.leads`: over all wordings, not the closest one."""
     words_lead: float = 0.0
     """Score of the keyword search less that of the best other, as a share of the best score: -1 to 1."""
     coverage: float = 0.0
@@ -153,6 +155,7 @@ def _evidence(
         meaning=cosine,
         meaning_lead=lead,
         meaning_margin=margin,
+        wordings_lead=next((ranked.lead for ranked in meaning or () if ranked.answer_id == answer_id), 0.0),
         words_lead=words_lead,
         coverage=found.coverage,
         likeness=found.likeness,

@@ -13,6 +13,8 @@ class Ranked:
     answer_id: str
     score: float
     """The search's own measure: BM25 or the like for words (0 and up), a cosine for meaning. Higher is closer."""
+    lead: float = 0.0
+    """By meaning only: see `QuestionClassifier.leads`."""
 
 
 class AnswerSearcher(Protocol):

@@ -8,7 +8,6 @@ scores of another analysis lead in another way.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -64,7 +63,7 @@ class ElasticKeywordSearch:
         should = [{"match": {"question": question}}, {"match": {"answer": {"query": asked, "boost": _ANSWER_WEIGHT}}}]
         body = {"query": {"bool": {"should": should}}, "size": _hits(self._plan, limit)}
         hits = await self._connection.search(self._plan.name, body)
-        candidates = frozenset(ranked.answer_id for ranked in _best_of_each(hits, limit))
+        candidates = frozenset([*dict.fromkeys(answer_id for answer_id, _ in hits)][:limit])
         return await self._worker.run(partial(self._scored, text, candidates))
 
     def _scored(self, text: str, candidates: frozenset[str]) -> tuple[Ranked, ...]:
@@ -110,7 +109,7 @@ class ElasticVectorSearch:
         nearest: dict[str, Any] = {"field": "vector", "query_vector": vector.tolist(), "k": wanted}
         body = {"knn": {**nearest, "num_candidates": wanted}, "size": wanted}
         hits = await self._connection.search(self._plan.name, body)
-        return _best_of_each([(answer_id, _cosine(score)) for answer_id, score in hits], limit)
+        return self._questions.ranked([(answer_id, _cosine(score)) for answer_id, score in hits], vector, limit)
 
 
 def _cosine(score: float) -> float:
@@ -121,12 +120,3 @@ def _cosine(score: float) -> float:
 def _hits(plan: IndexPlan, limit: int) -> int:
     """Questions among which there are `limit` different answers for certain."""
     return min(len(plan.documents) or 1, max(1, limit) * plan.most_questions, LARGEST_K)
-
-
-def _best_of_each(hits: Sequence[tuple[str, float]], limit: int) -> tuple[Ranked, ...]:
-    """Answers by their best question."""
-    best: dict[str, float] = {}
-    for answer_id, score in hits:
-        best[answer_id] = max(score, best.get(answer_id, score))
-    order = sorted(best.items(), key=lambda item: -item[1])
-    return tuple(Ranked(answer_id, score) for answer_id, score in order[:limit])

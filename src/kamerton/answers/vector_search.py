@@ -12,7 +12,7 @@ import logging
 import os
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ import numpy as np
 from kamerton.answers.catalogue import AnswerEntry
 from kamerton.answers.catalogue_search import Ranked
 from kamerton.answers.keyword_search_words import normalised
+from kamerton.answers.question_classifier import QuestionClassifier
 from kamerton.domain.embedding import Embedder, Vectors
 from kamerton.domain.errors import EngineError
 from kamerton.domain.work import Worker
@@ -64,6 +65,7 @@ class QuestionVectors:
         """The answer of each vector."""
         self.vectors: Vectors = _centred(raw, self._center)
         """One row per question: float32 [questions, dimensions], each of length one."""
+        self._classifier = QuestionClassifier(self.answer_ids, self.vectors)
 
     @classmethod
     def prepare(
@@ -124,6 +126,21 @@ class QuestionVectors:
             )
         return np.asarray(_centred(vectors, self._center)[0], dtype=np.float32)
 
+    def ranked(self, cosines: Iterable[tuple[str, float]], vector: Vectors, limit: int) -> tuple[Ranked, ...]:
+        """Answers by their closest question, best first, with their leads.
+
+        Args:
+            cosines: of questions to the text: the answer of each, and the cosine.
+            vector: of the text (`query`).
+            limit: answers at most.
+        """
+        best: dict[str, float] = {}
+        for answer_id, cosine in cosines:
+            best[answer_id] = max(cosine, best.get(answer_id, cosine))
+        leads = self._classifier.leads(vector)
+        order = sorted(best.items(), key=lambda item: -item[1])[:limit]
+        return tuple(Ranked(answer_id, cosine, leads.get(answer_id, 0.0)) for answer_id, cosine in order)
+
 
 class VectorSearch:
     """Search by meaning over all questions as a half of the race (`AnswerSearcher`)."""
@@ -144,16 +161,9 @@ class VectorSearch:
     def _search(self, text: str, limit: int) -> tuple[Ranked, ...]:
         if not self._questions.answer_ids:
             return ()
-        return ranked_by_cosine(self._questions, self._questions.query(text), limit)
-
-
-def ranked_by_cosine(questions: QuestionVectors, vector: Vectors, limit: int) -> tuple[Ranked, ...]:
-    """Answers by the cosine of their closest question to a vector of the same space, best first."""
-    best: dict[str, float] = {}
-    for answer_id, cosine in zip(questions.answer_ids, (questions.vectors @ vector).tolist(), strict=True):
-        best[answer_id] = max(cosine, best.get(answer_id, -1.0))
-    order = sorted(best.items(), key=lambda item: -item[1])
-    return tuple(Ranked(answer_id, cosine) for answer_id, cosine in order[:limit])
+        vector = self._questions.query(text)
+        cosines = (self._questions.vectors @ vector).tolist()
+        return self._questions.ranked(zip(self._questions.answer_ids, cosines, strict=True), vector, limit)
 
 
 def _centred(vectors: Vectors, center: Vectors) -> Vectors:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from kamerton.answers.catalogue import AnswerEntry
-from kamerton.answers.vector_search import QuestionVectors, VectorSearch, ranked_by_cosine
+from kamerton.answers.vector_search import QuestionVectors, VectorSearch
 from kamerton.answers.vector_search_memory import RememberingEmbedder
 from kamerton.domain.embedding import Vectors
 from kamerton.domain.errors import EngineError
@@ -129,7 +129,8 @@ async def test_the_closest_question_of_an_answer_counts(tmp_path: Path) -> None:
     ranking = await VectorSearch(vectors, InlineWorker()).search("Карта подойдёт?", 5)
     assert [ranked.answer_id for ranked in ranking] == ["card", "office"]
     assert ranking[0].score == pytest.approx(1, abs=1e-5)
-    assert ranked_by_cosine(vectors, vectors.vectors[2], 1)[0].answer_id == "office"
+    assert ranking[0].lead > 0 > ranking[1].lead
+    assert vectors.ranked([("card", 0.1), ("office", 0.9), ("card", 0.5)], vectors.vectors[2], 1)[0].score == 0.9
 
 
 @pytest.mark.anyio
