@@ -18,8 +18,7 @@ export class Dialogue {
   /** An empty sheet for a new call. */
   reset() {
     this.lines = [];
-    this.replyOpen = false;
-    this.replyStreamed = false;
+    this.written = null;
     this.list.replaceChildren(make("li", { className: "empty" }, "Разговор появится здесь, как только вы позвоните"));
     byId("announcer").replaceChildren();
     byId("thought").replaceChildren();
@@ -35,37 +34,44 @@ export class Dialogue {
     if (final) this.#announce(`${SPEAKERS[speaker]}: ${text}`);
     if (speaker === "bot") this.#hearBot(line, text, final);
     else line.whole = text;
-    if (speaker === "user") this.replyOpen = false;
     this.#draw(line);
   }
 
   #hearBot(line, text, final) {
     const meant = line.whole;
-    if (!final || !meant.startsWith(text) || text.length >= meant.length) line.whole = text;
+    if (!final) line.whole = this.written?.startsWith(text) ? this.written : text;
+    else if (!meant.startsWith(text) || text.trim().length >= meant.trim().length) line.whole = text;
     else line.heard = text;
-    if (!this.replyStreamed) this.#showReply(line.whole);
+    this.#showReply(line.whole);
   }
 
-  /** A piece of a reply that is still being written. */
+  /** The model is asked: what it wrote before belongs to another reply. */
+  awaitReply() {
+    this.written = null;
+  }
+
+  /** A piece of a reply that is still being written; the line that is being said grows with it. */
   readReply(chunk) {
-    if (!this.replyOpen) {
-      this.replyText = "";
-      this.replyOpen = true;
-      this.replyStreamed = true;
-    }
-    this.#showReply(this.replyText + chunk);
+    const said = this.lines.findLast((line) => line.speaker === "bot" && !line.final);
+    const before = this.written ?? "";
+    this.written = (before + chunk).trimStart();
+    this.#showReply(this.written);
+    if (said === undefined || said.whole !== before) return;
+    said.whole = this.written;
+    this.#draw(said);
   }
 
   /** A `turn_metrics` message, about the reply settled last: what was understood, and what of the reply was heard. */
   settle(turn) {
-    this.replyOpen = false;
-    this.replyStreamed = false;
-    if (turn.reply_text) this.#showReply(turn.reply_text);
+    this.written = null;
+    const cut = turn.outcome === "cut";
+    if (turn.reply_text) this.#showReply((cut && turn.heard_text) || turn.reply_text);
     this.#showThought(turn);
-    if (turn.outcome !== "cut") return;
+    if (!cut) return;
     const line = this.lines.findLast((known) => known.speaker === "bot" && known.final);
     if (line === undefined) return;
-    line.whole = turn.reply_text || line.whole;
+    const voiced = turn.reply_text ?? "";
+    if (!line.whole.startsWith(voiced)) line.whole = voiced;
     line.heard = turn.heard_text ?? "";
     this.#draw(line);
   }
@@ -132,7 +138,6 @@ export class Dialogue {
   }
 
   #showReply(text) {
-    this.replyText = text;
     byId("reply").textContent = text || "Здесь появится текст ответа";
     byId("reply").classList.toggle("faint", text === "");
   }

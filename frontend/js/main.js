@@ -120,6 +120,7 @@ class Stand {
   #onMessage(type, payload) {
     if (type === "demo_call_started") this.#onStarted();
     if (type === "bot_mind_state_update") {
+      if (payload.state === "ROUTING_TO_LLM") this.dialogue.awaitReply();
       this.mind.show(payload.state, payload.details);
       this.floor.turn(payload.state);
     }

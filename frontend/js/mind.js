@@ -18,8 +18,11 @@ const SPOKEN = {
   greeting: "Здоровается",
   reply: "Отвечает на сказанное",
   filler: "Занимает паузу, пока готовится ответ",
-  prompt: "Напоминает о себе",
+  prompt: "Обращается к вам",
 };
+
+/** What the details of a state are, where they are words that somebody says. */
+const QUOTED = { ROUTING_TO_LLM: "Готового ответа нет, модель отвечает на вопрос", GENERATING_SPEECH: "Озвучивает" };
 
 export class MindStrip {
   constructor() {
@@ -46,11 +49,12 @@ export class MindStrip {
       }
     }
     byId("mind").dataset.state = state;
-    byId("mind-details").textContent = inWords(details) || STATES[state]?.[1] || state;
+    byId("mind-details").textContent = inWords(state, details) || STATES[state]?.[1] || state;
   }
 }
 
-function inWords(details) {
+function inWords(state, details) {
+  if (details && state in QUOTED) return `${QUOTED[state]}: «${details}»`;
   if (details in ENDINGS) return `Ход закончен: ${ENDINGS[details]}`;
   return SPOKEN[details] ?? details;
 }

@@ -56,7 +56,7 @@ export class TurnTable {
     row.append(
       cell("№", "index", String(turn.index)),
       wordsCell(turn),
-      cell("Путь", "path", make("span", { className: `tag ${turn.path}` }, PATHS[turn.path] ?? turn.path)),
+      cell("Путь", "path", pathMarks(turn)),
       cell("Конец хода", "ending", ENDINGS[turn.ended_because] ?? (turn.ended_because || NONE)),
     );
     for (const [name, value] of relativeMarks(turn.marks ?? {})) row.append(cell(name, "number", value, name));
@@ -70,6 +70,16 @@ export class TurnTable {
 
 function cell(label, className, content, mark = "") {
   return make("td", { className, dataset: mark === "" ? { label } : { label, mark } }, content);
+}
+
+/** Where the answer came from, and what came of the work that was done before the caller had finished. */
+function pathMarks({ path, speculation }) {
+  const tag = make("span", { className: `tag ${path}` }, PATHS[path] ?? path);
+  if (!speculation?.started) return tag;
+  const saved = Math.round(speculation.saved_ms);
+  const words = speculation.hit ? `заранее, −${saved} мс` : "заготовка не подошла";
+  const what = speculation.hit ? "ответ готовился ещё до конца хода" : "ответ готовился до конца хода, но слова изменились";
+  return make("div", {}, tag, make("span", { className: "ahead", title: what }, words));
 }
 
 function wordsCell({ user_text: said, reply_text: replied, outcome }) {
