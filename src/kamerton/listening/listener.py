@@ -10,8 +10,9 @@ from kamerton.domain.audio import FRAME_MS, AudioFormat, AudioFrame
 from kamerton.domain.recognition import RecognitionHint, SttStream
 from kamerton.listening import segmenter
 from kamerton.listening.endpointing import EndpointingSettings
+from kamerton.listening.gate import VadSettings
 from kamerton.listening.segmenter import SegmenterSettings, SegmenterState, SegmentEvent
-from kamerton.listening.vad import VadBatcher, VadSettings, VadWindow
+from kamerton.listening.vad import VadBatcher, VadWindow
 
 
 @dataclass(frozen=True, slots=True)

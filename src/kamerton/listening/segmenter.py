@@ -5,8 +5,9 @@ Durations are counted in audio, instants are those at which the audio arrived.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from kamerton.listening.vad import VadWindow
 
@@ -85,9 +86,8 @@ class Phase(Enum):
     PAUSE = "pause"
 
 
-@dataclass(frozen=True, slots=True)
-class SegmenterState:
-    """Everything the segmenter remembers."""
+class SegmenterState(NamedTuple):
+    """Everything the segmenter remembers. A tuple, since a changed copy is made for most windows of speech."""
 
     phase: Phase = Phase.SILENCE
     onset_s: float = 0.0
@@ -119,8 +119,8 @@ def step(
             return _speech(state, window, settings, silence, ended_s)
         case Phase.PAUSE:
             if not speech:
-                return replace(state, silence_ms=state.silence_ms + window.length_ms), None
-            resumed = replace(state, phase=Phase.SPEECH, silence_ms=0.0, last_speech_end_s=ended_s)
+                return state._replace(silence_ms=state.silence_ms + window.length_ms), None
+            resumed = state._replace(phase=Phase.SPEECH, silence_ms=0.0, last_speech_end_s=ended_s)
             return resumed, SpeechResumed(start_s)
 
 
@@ -139,8 +139,8 @@ def _silence(
         if state.loud_since_s is None:
             return state, None
         quiet_ms = state.silence_ms + window.length_ms
-        return (replace(state, silence_ms=quiet_ms) if quiet_ms < settings.loud_gap_ms else SegmenterState()), None
-    sounding = replace(state, loud_since_s=since_s, silence_ms=0.0)
+        return (state._replace(silence_ms=quiet_ms) if quiet_ms < settings.loud_gap_ms else SegmenterState()), None
+    sounding = state._replace(loud_since_s=since_s, silence_ms=0.0)
     sound_ms = (window.end_s - since_s) * 1000
     # Only a sound that has just begun: one that was suspected in vain is not suspected again while it lasts.
     if window.loud and settings.sound_ms <= sound_ms < settings.sound_ms + 2 * window.length_ms:
@@ -154,18 +154,18 @@ def _suspicion(
     if not speech:
         sound_ms = (window.end_s - state.onset_s) * 1000
         if window.loud and sound_ms < settings.sound_patience_ms:
-            return replace(state, silence_ms=0.0), None
+            return state._replace(silence_ms=0.0), None
         silence_ms = state.silence_ms + window.length_ms
         if silence_ms >= settings.suspicion_gap_ms:
             return SegmenterState(loud_since_s=state.onset_s if window.loud else None), SuspicionDropped()
-        return replace(state, silence_ms=silence_ms), None
+        return state._replace(silence_ms=silence_ms), None
     start_s = window.end_s - window.length_ms / 1000
     lead_ms = min((start_s - state.onset_s) * 1000, settings.loud_credit_ms) if not state.speech_ms else 0.0
     speech_ms = state.speech_ms + window.length_ms + lead_ms
-    grown = replace(state, speech_ms=speech_ms, silence_ms=0.0, last_speech_end_s=ended_s)
+    grown = state._replace(speech_ms=speech_ms, silence_ms=0.0, last_speech_end_s=ended_s)
     if speech_ms < settings.start_ms:
         return grown, None
-    return replace(grown, phase=Phase.SPEECH), SpeechStarted(state.onset_s)
+    return grown._replace(phase=Phase.SPEECH), SpeechStarted(state.onset_s)
 
 
 def _speech(
@@ -174,9 +174,9 @@ def _speech(
     if not silence:
         # Energy says where sound ends even while the network still says speech.
         silence_ms = window.quiet_tail_ms
-        return replace(state, silence_ms=silence_ms, last_speech_end_s=ended_s), None
+        return state._replace(silence_ms=silence_ms, last_speech_end_s=ended_s), None
     silence_ms = state.silence_ms + window.length_ms
     if silence_ms < settings.pause_ms:
-        return replace(state, silence_ms=silence_ms), None
+        return state._replace(silence_ms=silence_ms), None
     spoken_ms = (state.last_speech_end_s - state.onset_s) * 1000
-    return replace(state, phase=Phase.PAUSE, silence_ms=silence_ms), SpeechPaused(state.last_speech_end_s, spoken_ms)
+    return state._replace(phase=Phase.PAUSE, silence_ms=silence_ms), SpeechPaused(state.last_speech_end_s, spoken_ms)

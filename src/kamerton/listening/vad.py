@@ -10,7 +10,7 @@ import logging
 import math
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import anyio
@@ -18,42 +18,23 @@ import numpy as np
 
 from kamerton.domain.audio import SAMPLE_BYTES, AudioFormat
 from kamerton.domain.work import Worker
+from kamerton.listening.gate import QUARTERS, NoiseGate, VadSettings, power_of, window_levels
 from kamerton.listening.silero import STATE_SIZE, WINDOW_SHAPES, Floats, VadModel, WindowShape
 
 log = logging.getLogger(__name__)
 
-SILENCE_DBFS: Final = -100.0
 _FULL_SCALE: Final = 32768.0
-_FULL_SCALE_DB: Final = 20 * math.log10(_FULL_SCALE)
-_SILENT_POWER: Final = 0.1
 _RESET_AFTER_SILENT_WINDOWS: Final = 32
-
-
-@dataclass(frozen=True, slots=True)
-class VadSettings:
-    """Batching and gating."""
-
-    interval_s: float = 0.010
-    """Least time between two inferences; the batch grows with the load meanwhile."""
-    busy_windows: int = 8
-    busy_interval_s: float = 0.025
-    """After a batch of that many windows the next one waits longer: fewer thread switches for 8 ms more delay."""
-    gate_floor_dbfs: float = -58.0
-    """Nothing quieter than this is ever speech."""
-    gate_above_noise_db: float = 8.0
-    """How far above the line's own noise a window must be to be judged at all."""
-    sound_floor_dbfs: float = -50.0
-    sound_above_noise_db: float = 15.0
-    """From these levels on a window is plainly a sound, whatever the network makes of it."""
-    queue_windows: int = 64
-    """Windows of one call that may wait (2 s); beyond it the oldest is dropped and counted."""
+_UNSTIRRED: Final[Floats] = np.zeros((2, STATE_SIZE), dtype=np.float32)
+"""The network's state before it has heard anything; shared, never written to."""
 
 
 @dataclass(slots=True)
 class VadWindow:
     """One judged window. `end_s` is the loop instant at which its last sample arrived.
 
-    Made thirty times a second in every call, and therefore not frozen (a third of the cost); never changed.
+    Made thirty times a second in every call, and therefore not frozen (a third of the cost); never changed once it
+    is reported.
     """
 
     probability: float
@@ -66,146 +47,128 @@ class VadWindow:
     """Plainly a sound: well above the line's noise."""
 
 
-class NoiseGate:
-    """Follows the noise floor of one line: down fast, up slowly (about 2 dB/s)."""
-
-    def __init__(self, settings: VadSettings) -> None:
-        self._settings = settings
-        self._noise_dbfs = settings.gate_floor_dbfs - settings.gate_above_noise_db
-
-    @property
-    def threshold_dbfs(self) -> float:
-        """Level below which audio counts as silence."""
-        return max(self._settings.gate_floor_dbfs, self._noise_dbfs + self._settings.gate_above_noise_db)
-
-    def is_sound(self, level_dbfs: float) -> bool:
-        """True when a level is well above the line's noise."""
-        settings = self._settings
-        return level_dbfs >= max(settings.sound_floor_dbfs, self._noise_dbfs + settings.sound_above_noise_db)
-
-    def learn(self, level_dbfs: float) -> None:
-        """Take one window's level into account."""
-        if level_dbfs < self._noise_dbfs:
-            self._noise_dbfs += 0.3 * (max(level_dbfs, SILENCE_DBFS) - self._noise_dbfs)
-        else:
-            self._noise_dbfs = min(self._noise_dbfs + 0.06, -35.0)
+_Pending = tuple[bytes | None, VadWindow | None]
+"""A window that waits for its turn: its audio, None when the gate already called it silence; and what is to be
+reported, None when it is only for the network to hear."""
 
 
-@dataclass(slots=True)
-class _Pending:
-    """A window that waits for its turn; `samples` is None when the gate already called it silence."""
-
-    samples: Floats | None
-    level_dbfs: float
-    quiet_tail_ms: float
-    end_s: float
-    loud: bool = False
-    reported: bool = True
-
-
-@dataclass(slots=True, eq=False)
 class VadChannel:
-    """One call's way into the batch. `push` takes 20 ms frames; `sink` is called once per 32 ms window."""
+    """One call's way into the batch. `push` takes 20 ms frames; `sink` is called once per 32 ms window.
 
-    shape: WindowShape
-    gate: NoiseGate
-    sink: Callable[[VadWindow], None]
-    batcher: VadBatcher
-    state: Floats
-    context: Floats
-    pending: deque[_Pending] = field(default_factory=deque)
-    dropped_windows: int = 0
-    _buffer: bytearray = field(default_factory=bytearray)
-    _previous: Floats | None = None
-    _silent_windows: int = _RESET_AFTER_SILENT_WINDOWS
-    _open: bool = True
+    Nothing is worked out in `push`: it runs between the work of other calls, where the same arithmetic costs several
+    times what it costs when the windows of all calls are looked at together.
+    """
+
+    __slots__ = (
+        "_batcher",
+        "_gate",
+        "_open",
+        "_previous",
+        "_rest",
+        "_silent_windows",
+        "_sink",
+        "_window_bytes",
+        "_window_ms",
+        "arrived",
+        "context",
+        "dropped_windows",
+        "pending",
+        "shape",
+        "state",
+    )
+
+    def __init__(self, shape: WindowShape, batcher: VadBatcher, sink: Callable[[VadWindow], None]) -> None:
+        self.shape = shape
+        self.arrived: deque[tuple[bytes, float]] = deque()
+        """Whole windows and the instants at which they were complete, not looked at yet."""
+        self.pending: deque[_Pending] = deque()
+        self.state = _UNSTIRRED
+        self.context = bytes(shape.context * SAMPLE_BYTES)
+        self.dropped_windows = 0
+        self._batcher = batcher
+        self._gate = NoiseGate(batcher.settings)
+        self._sink = sink
+        self._window_bytes = shape.window * SAMPLE_BYTES
+        self._window_ms = shape.window_ms
+        self._rest = b""
+        self._previous: bytes | None = None
+        self._silent_windows = _RESET_AFTER_SILENT_WINDOWS
+        self._open = True
 
     def push(self, pcm: bytes, now_s: float) -> None:
         """Add audio that arrived at `now_s`; ignored once closed."""
         if not self._open:
             return
-        self._buffer += pcm
-        size = self.shape.window * SAMPLE_BYTES
-        while len(self._buffer) >= size:
-            samples = np.frombuffer(self._buffer, dtype=np.int16, count=self.shape.window).astype(np.float32)
-            del self._buffer[:size]
-            self._take(samples, now_s)
+        rest = self._rest + pcm
+        size = self._window_bytes
+        while len(rest) >= size:
+            if len(self.arrived) >= self._batcher.settings.queue_windows:
+                self.arrived.popleft()
+                self.dropped_windows += 1
+            self.arrived.append((rest[:size], now_s))
+            rest = rest[size:]
+            self._batcher.wake(self)
+        self._rest = rest
 
     def close(self) -> None:
         """Stop; nothing is reported any more."""
         self._open = False
+        self.arrived.clear()
         self.pending.clear()
 
-    def _take(self, samples: Floats, now_s: float) -> None:
-        level = _dbfs(float(samples.dot(samples)) / samples.size)
-        threshold = self.gate.threshold_dbfs
-        if level < threshold:
-            self.gate.learn(level)
-            self._silent(samples, level, now_s)
-            return
-        loud = self.gate.is_sound(level)
-        self.gate.learn(level)
+    def sort(self, pcm: bytes, end_s: float, level_dbfs: float, quarter_powers: list[float]) -> bool:
+        """Gate a window: silence is reported, in its turn; anything else waits for the network. True if it does."""
+        gate = self._gate
+        threshold = gate.threshold_dbfs
+        if level_dbfs < threshold:
+            gate.learn(level_dbfs)
+            self._silent(pcm, level_dbfs, end_s)
+            return False
+        loud = gate.is_sound(level_dbfs)
+        gate.learn(level_dbfs)
         if self._silent_windows >= _RESET_AFTER_SILENT_WINDOWS:
-            self.state = np.zeros((2, STATE_SIZE), dtype=np.float32)
+            self.state = _UNSTIRRED
         if self._silent_windows and self._previous is not None:
             # The network hears the window before the first loud one, so that it does not start cold in mid-word.
-            self._enqueue(_Pending(self._previous, level, 0.0, now_s, reported=False))
+            self.pending.append((self._previous, None))
         self._silent_windows = 0
-        self._enqueue(_Pending(samples, level, self._quiet_tail_ms(samples, threshold), now_s, loud))
+        tail_ms = self._quiet_tail_ms(quarter_powers, threshold)
+        self.pending.append((pcm, VadWindow(0.0, level_dbfs, tail_ms, self._window_ms, end_s, loud)))
+        return True
 
-    def _silent(self, samples: Floats, level: float, now_s: float) -> None:
+    def _silent(self, pcm: bytes, level_dbfs: float, end_s: float) -> None:
         self._silent_windows += 1
-        self._previous = samples
+        self._previous = pcm
         if self._silent_windows > 2 * _RESET_AFTER_SILENT_WINDOWS:
             return  # further silence is no news
-        window = _Pending(None, level, self.shape.window_ms, now_s)
-        if self.pending or self.batcher.is_judging(self):
-            self._enqueue(window)
+        window = VadWindow(0.0, level_dbfs, self._window_ms, self._window_ms, end_s)
+        if self.pending:
+            self.pending.append((None, window))
         else:
-            self.report(window, 0.0)
+            self.report(window)
 
-    def _enqueue(self, window: _Pending) -> None:
-        if len(self.pending) >= self.batcher.settings.queue_windows:
-            self.pending.popleft()
-            self.dropped_windows += 1
-        self.pending.append(window)
-        self.batcher.wake(self)
-
-    def _quiet_tail_ms(self, samples: Floats, threshold_dbfs: float) -> float:
+    def _quiet_tail_ms(self, quarter_powers: list[float], threshold_dbfs: float) -> float:
         """How much of the window's end is below the gate, in steps of a quarter window."""
-        quarter = samples.size // 4
+        threshold = power_of(threshold_dbfs)
         quiet = 0
-        for index in (3, 2, 1):
-            part = samples[index * quarter : (index + 1) * quarter]
-            if _dbfs(float(part @ part) / quarter) >= threshold_dbfs:
-                break
+        while quiet < QUARTERS - 1 and quarter_powers[QUARTERS - 1 - quiet] < threshold:
             quiet += 1
-        return quiet * self.shape.window_ms / 4
+        return quiet * self._window_ms / QUARTERS
 
-    def report(self, window: _Pending, probability: float) -> None:
+    def report(self, window: VadWindow | None) -> None:
         """Tell the call about a judged window."""
-        if self._open and window.reported:
-            self.sink(
-                VadWindow(
-                    probability,
-                    window.level_dbfs,
-                    window.quiet_tail_ms,
-                    self.shape.window_ms,
-                    window.end_s,
-                    window.loud,
-                )
-            )
+        if self._open and window is not None:
+            self._sink(window)
 
 
 class VadBatcher:
-    """Gathers the windows of all channels and has them judged together."""
+    """Gathers the windows of all channels, gates them and has the rest judged together."""
 
     def __init__(self, model: VadModel, worker: Worker, settings: VadSettings | None = None) -> None:
         self.settings = settings or VadSettings()
         self._model = model
         self._worker = worker
-        self._ready: dict[VadChannel, None] = {}
-        self._judging: dict[VadChannel, None] = {}
+        self._arrivals: dict[VadChannel, None] = {}
         self._wake = anyio.Event()
         self.inferences = 0
         self.windows_judged = 0
@@ -214,22 +177,16 @@ class VadBatcher:
 
     def open(self, audio_format: AudioFormat, sink: Callable[[VadWindow], None]) -> VadChannel:
         """Open a channel for one call."""
-        shape = WINDOW_SHAPES[audio_format.rate_hz]
-        state = np.zeros((2, STATE_SIZE), dtype=np.float32)
-        context = np.zeros(shape.context, dtype=np.float32)
-        return VadChannel(shape, NoiseGate(self.settings), sink, self, state, context)
+        return VadChannel(WINDOW_SHAPES[audio_format.rate_hz], self, sink)
 
     def wake(self, channel: VadChannel) -> None:
-        """A channel has windows waiting."""
-        self._ready[channel] = None
-        self._wake.set()
-
-    def is_judging(self, channel: VadChannel) -> bool:
-        """True while a window of the channel is with the network or on its way there."""
-        return channel in self._judging
+        """Windows of a channel have arrived."""
+        if not self._arrivals:
+            self._wake.set()
+        self._arrivals[channel] = None
 
     async def run(self) -> None:
-        """Judge windows until cancelled."""
+        """Gate and judge windows until cancelled. Windows that come while others are judged wait for the next time."""
         next_s = -math.inf
         while True:
             await self._wake.wait()
@@ -237,63 +194,70 @@ class VadBatcher:
             if next_s > now_s:
                 await anyio.sleep_until(next_s)
                 now_s = next_s
-            judged = self.windows_judged
-            await self._judge_ready()
-            busy = self.windows_judged - judged >= self.settings.busy_windows
+            busy = await self._judge(self._sort_arrivals()) >= self.settings.busy_windows
             next_s = now_s + (self.settings.busy_interval_s if busy else self.settings.interval_s)
-            if not self._ready:
+            if not self._arrivals:
                 self._wake = anyio.Event()
 
-    async def _judge_ready(self) -> None:
-        """Take the windows of every ready channel, one per channel and inference, until these channels have none left.
+    def _sort_arrivals(self) -> dict[VadChannel, None]:
+        """Gate every window that has arrived; returns the channels that have some for the network."""
+        ready: dict[VadChannel, None] = {}
+        arrivals, self._arrivals = self._arrivals, {}
+        by_rate: dict[int, list[tuple[VadChannel, bytes, float]]] = {}
+        for channel in arrivals:
+            windows = by_rate.setdefault(channel.shape.rate_hz, [])
+            windows += [(channel, pcm, end_s) for pcm, end_s in channel.arrived]
+            channel.arrived.clear()
+        for windows in by_rate.values():
+            levels, quarters = window_levels([pcm for _, pcm, _ in windows]) if windows else ([], [])
+            for (channel, pcm, end_s), level, parts in zip(windows, levels, quarters, strict=True):
+                if channel.sort(pcm, end_s, level, parts):
+                    ready[channel] = None
+        return ready
 
-        A channel that becomes ready meanwhile waits for the next time, so that batches grow with the load.
-        """
-        ready, self._ready = self._ready, {}
+    async def _judge(self, ready: dict[VadChannel, None]) -> int:
+        """Judge all windows of these channels, one per channel and inference; returns how many there were."""
+        judged = 0
         while ready:
-            batch: list[tuple[VadChannel, _Pending, Floats]] = []
+            batch: list[tuple[VadChannel, bytes, VadWindow | None]] = []
             for channel in tuple(ready):
-                window = self._next_loud(channel)
-                if window is None or window.samples is None:
+                loud = self._next_loud(channel)
+                if loud is None:
                     del ready[channel]
                 else:
-                    self._judging[channel] = None
-                    batch.append((channel, window, window.samples))
+                    batch.append((channel, *loud))
             for rate in {channel.shape.rate_hz for channel, _, _ in batch}:
-                await self._judge([item for item in batch if item[0].shape.rate_hz == rate], rate)
+                await self._infer([item for item in batch if item[0].shape.rate_hz == rate], rate)
+            judged += len(batch)
+        return judged
 
     @staticmethod
-    def _next_loud(channel: VadChannel) -> _Pending | None:
+    def _next_loud(channel: VadChannel) -> tuple[bytes, VadWindow | None] | None:
         """The channel's next window for the network; silent ones before it are reported on the way."""
         while channel.pending:
-            window = channel.pending.popleft()
-            if window.samples is not None:
-                return window
-            channel.report(window, 0.0)
+            pcm, window = channel.pending.popleft()
+            if pcm is not None:
+                return pcm, window
+            channel.report(window)
         return None
 
-    async def _judge(self, batch: list[tuple[VadChannel, _Pending, Floats]], rate_hz: int) -> None:
-        inputs = np.stack([np.concatenate((channel.context, samples)) for channel, _, samples in batch])
+    async def _infer(self, batch: list[tuple[VadChannel, bytes, VadWindow | None]], rate_hz: int) -> None:
+        audio = b"".join([part for channel, pcm, _ in batch for part in (channel.context, pcm)])
+        inputs = np.frombuffer(audio, "<i2").astype(np.float32).reshape(len(batch), -1)
         inputs *= np.float32(1 / _FULL_SCALE)
         state = np.stack([channel.state for channel, _, _ in batch], axis=1)
-        for channel, _, samples in batch:
-            channel.context = samples[-channel.shape.context :]
+        for channel, pcm, _ in batch:
+            channel.context = pcm[-len(channel.context) :]
         try:
             probabilities, new_state = await self._worker.run(lambda: self._model.infer(rate_hz, inputs, state))
         except Exception:  # the boundary to the network: its fault must not end every call of the process
             log.exception("voice activity detection failed on a batch; its windows count as silence")
             self.failures += 1
             probabilities, new_state = np.zeros(len(batch), np.float32), state
-        finally:
-            for channel, _, _ in batch:
-                self._judging.pop(channel, None)
         self.inferences += 1
         self.windows_judged += len(batch)
-        for index, (channel, window, _) in enumerate(batch):
+        for index, ((channel, _, window), probability) in enumerate(zip(batch, probabilities.tolist(), strict=True)):
             channel.state = new_state[:, index, :]
-            channel.report(window, float(probabilities[index]))
-
-
-def _dbfs(mean_square: float) -> float:
-    """Level of raw 16-bit samples against full scale."""
-    return 10 * math.log10(mean_square) - _FULL_SCALE_DB if mean_square > _SILENT_POWER else SILENCE_DBFS
+            if window is not None:
+                window.probability = probability
+                channel.report(window)

@@ -11,8 +11,9 @@ from anyio.abc import TaskGroup
 
 from kamerton.audio.tone import tone
 from kamerton.domain.audio import PHONE, WIDEBAND, AudioFormat
+from kamerton.listening.gate import VadSettings
 from kamerton.listening.silero import STATE_SIZE, WINDOW_SHAPES, Floats
-from kamerton.listening.vad import NoiseGate, VadBatcher, VadChannel, VadSettings, VadWindow
+from kamerton.listening.vad import VadBatcher, VadChannel, VadWindow
 from kamerton.orchestrator.workers import InlineWorker
 from kamerton.testing.virtual_loop import VirtualLoop
 
@@ -33,12 +34,14 @@ class CountingModel:
         self.batches: list[int] = []
         self.rates: list[int] = []
         self.widths: list[int] = []
+        self.heard_before: list[float] = []
 
     def infer(self, rate_hz: int, windows: Floats, state: Floats) -> tuple[Floats, Floats]:
         assert state.shape == (2, len(windows), STATE_SIZE)
         self.batches.append(len(windows))
         self.rates.append(rate_hz)
         self.widths.append(windows.shape[1])
+        self.heard_before += state[0, :, 0].tolist()
         return np.full(len(windows), 0.9, dtype=np.float32), state + np.float32(1)
 
 
@@ -98,16 +101,29 @@ async def test_loud_windows_of_several_calls_are_judged_in_one_inference() -> No
 
 async def test_silence_is_reported_at_once_and_never_judged() -> None:
     model = CountingModel()
-    channel, windows = opened(VadBatcher(model, InlineWorker()))
-    channel.push(quiet(PHONE), 1.0)
+    batcher = VadBatcher(model, InlineWorker())
+    channel, windows = opened(batcher)
+    async with anyio.create_task_group() as tasks:
+        await started(tasks, batcher)
+        channel.push(quiet(PHONE), 1.0)
+        before_s = anyio.current_time()
+        while not windows:
+            await anyio.lowlevel.checkpoint()
+        assert anyio.current_time() == before_s
+        tasks.cancel_scope.cancel()
     assert [(w.probability, w.quiet_tail_ms, w.length_ms, w.end_s) for w in windows] == [(0.0, 32.0, 32.0, 1.0)]
     assert model.batches == []
 
 
 async def test_windows_are_cut_from_frames_of_another_length() -> None:
-    channel, windows = opened(VadBatcher(CountingModel(), InlineWorker()))
+    batcher = VadBatcher(CountingModel(), InlineWorker())
+    channel, windows = opened(batcher)
     for number in range(8):
         channel.push(PHONE.silence(), number * 0.02)
+    async with anyio.create_task_group() as tasks:
+        await started(tasks, batcher)
+        await settle()
+        tasks.cancel_scope.cancel()
     assert ends(windows) == pytest.approx([0.02, 0.06, 0.08, 0.12, 0.14])
 
 
@@ -153,6 +169,41 @@ async def test_the_window_before_the_first_loud_one_warms_the_network_but_is_not
         tasks.cancel_scope.cancel()
     assert ends(windows) == [1.0, 2.0]
     assert model.batches == [1, 1]
+
+
+async def test_windows_of_many_calls_that_wait_together_keep_each_calls_own_order_and_levels() -> None:
+    batcher = VadBatcher(CountingModel(), InlineWorker())
+    calls = [(opened(batcher, fmt), fmt) for fmt in (PHONE, WIDEBAND, PHONE)]
+    for (channel, _), fmt in calls:
+        for number, window in enumerate((quiet(fmt), loud(fmt), quiet(fmt), loud(fmt))):
+            channel.push(window, float(number))
+    async with anyio.create_task_group() as tasks:
+        await started(tasks, batcher)
+        await settle()
+        tasks.cancel_scope.cancel()
+    for (_, windows), _ in calls:
+        assert ends(windows) == [0.0, 1.0, 2.0, 3.0]
+        assert [window.probability > 0.5 for window in windows] == [False, True, False, True]
+        assert [window.level_dbfs for window in windows] == pytest.approx([-100.0, -15.0, -100.0, -15.0], abs=0.2)
+
+
+async def test_after_a_long_silence_the_network_begins_afresh() -> None:
+    model = CountingModel()
+    batcher = VadBatcher(model, InlineWorker())
+    channel, windows = opened(batcher)
+    async with anyio.create_task_group() as tasks:
+        await started(tasks, batcher)
+        for silent_windows in (3, 40):
+            channel.push(loud(PHONE), anyio.current_time())
+            for _ in range(silent_windows):
+                await anyio.sleep(WINDOW_S)
+                channel.push(quiet(PHONE), anyio.current_time())
+        channel.push(loud(PHONE), anyio.current_time())
+        await settle()
+        tasks.cancel_scope.cancel()
+    assert len(windows) == 46
+    # A window; after a short silence the last silent one and a window on the same state; after the long one anew.
+    assert model.heard_before == [0.0, 1.0, 2.0, 0.0, 1.0]
 
 
 async def test_inferences_keep_their_distance_while_windows_pour_in() -> None:
@@ -211,25 +262,6 @@ async def test_the_quiet_end_of_a_window_is_measured_in_quarters() -> None:
         await settle()
         tasks.cancel_scope.cancel()
     assert [window.quiet_tail_ms for window in windows] == [16.0]
-
-
-def test_the_gate_follows_a_noisy_line_up_slowly_and_down_fast() -> None:
-    gate = NoiseGate(VadSettings())
-    assert gate.threshold_dbfs == -58.0
-    for _ in range(31 * 10):
-        gate.learn(-50.0)
-    risen = gate.threshold_dbfs
-    assert -50.0 < risen < -38.0
-    for _ in range(10):
-        gate.learn(-90.0)
-    assert gate.threshold_dbfs == -58.0
-
-
-def test_the_gate_never_rises_above_speech() -> None:
-    gate = NoiseGate(VadSettings())
-    for _ in range(5000):
-        gate.learn(-5.0)
-    assert gate.threshold_dbfs == -27.0
 
 
 class FailingModel(CountingModel):
