@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,22 +24,17 @@ from kamerton.answers.calibration_fit import (
     parse_labelled,
 )
 from kamerton.answers.catalogue import AnswerEntry
-from kamerton.answers.catalogue_manifest import Manifest
-from kamerton.answers.instant import AnswerSearch, vector_file
+from kamerton.answers.instant import AnswerSearch
 from kamerton.answers.race import Half
 from kamerton.answers.report import calibration_report, figures
-from kamerton.answers.vector_search import QuestionVectors
+from kamerton.cli.answers_load import load_answers
 from kamerton.cli.common import ConfigFile, explained, progress_line
-from kamerton.config.answers import CALIBRATION_FILE, open_answers, vector_folder
+from kamerton.config.answers import CALIBRATION_FILE, open_answers
 from kamerton.config.assistant_folder import Assistant, find_assistant, load_assistant
 from kamerton.config.brain import open_embedder
-from kamerton.config.composition import CALL_FORMATS
 from kamerton.config.settings import CHECKOUT, Settings, load_settings
-from kamerton.config.voices import open_voice
 from kamerton.domain.errors import ConfigurationError
-from kamerton.domain.storage import SharedClips
 from kamerton.orchestrator.workers import ThreadWorker
-from kamerton.tts.tts_manager import TTSManager
 
 app = typer.Typer(help="Prepared answers: load, try and calibrate them.", no_args_is_help=True)
 
@@ -53,14 +47,6 @@ AssistantOption = Annotated[str | None, typer.Option(help="Name of the assistant
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerAudio:
-    """Where the audio of answers is made, and where other processes find it."""
-
-    voice: TTSManager
-    shared: SharedClips | None
-
-
-@dataclass(frozen=True, slots=True)
 class CalibrationFiles:
     """Where `calibrate` writes."""
 
@@ -68,19 +54,13 @@ class CalibrationFiles:
     report: Path
 
 
-@asynccontextmanager
-async def open_audio(assistant: Assistant, settings: Settings) -> AsyncIterator[AnswerAudio]:
-    """The assistant's voice, and the cache of clips that processes share, if one is configured."""
-    async with open_voice(assistant, settings, stand_ins=False, progress=progress_line) as voice:
-        yield AnswerAudio(voice, None)
-
-
 @app.command()
 def load(assistant: AssistantOption = None, config: ConfigFile = None) -> None:
     """Build the index and render the audio of all answers; only what changed costs time."""
     with explained():
         settings, chosen = _chosen(assistant, config)
-        anyio.run(_load, settings, chosen)
+        changed = anyio.run(load_answers, settings, chosen)
+    print("\n".join(changed))
 
 
 @app.command("test")
@@ -159,8 +139,9 @@ def shown(search: AnswerSearch) -> Iterator[str]:
             yield f"    {place}. {ranked.answer_id:<24} {ranked.score:7.3f}"
     for entry in search.evidence:
         yield (
-            f"  {entry.answer_id}: cosine {entry.meaning:.3f} (lead {entry.meaning_lead:+.3f}), words lead "
-            f"{entry.words_lead:+.2f}, coverage {entry.coverage:.2f}, likeness {entry.likeness:.2f}"
+            f"  {entry.answer_id}: cosine {entry.meaning:.3f} (lead {entry.meaning_lead:+.3f}), wordings lead "
+            f"{entry.wordings_lead:+.2f}, words lead {entry.words_lead:+.2f}, coverage {entry.coverage:.2f}, "
+            f"likeness {entry.likeness:.2f}"
         )
     if search.verdict is None:
         yield f"  no answer: {search.reason}; {search.took_ms:.1f} ms"
@@ -177,51 +158,6 @@ def _timing(half: Half) -> str:
 def _chosen(assistant: str | None, config: Path | None) -> tuple[Settings, Assistant]:
     settings = load_settings(config, **({"assistant": assistant} if assistant else {}))
     return settings, load_assistant(find_assistant(settings.assistant, settings.assistant_folders))
-
-
-async def _load(settings: Settings, assistant: Assistant) -> None:
-    entries = assistant.answers
-    path = settings.data_dir / "answers" / f"{assistant.name}.json"
-    manifest = Manifest.of(entries, assistant.folder / "audio")
-    changes = Manifest.read(path).changes(manifest)
-    progress_line("building the index")
-    embedder = await anyio.to_thread.run_sync(open_embedder, settings)
-    vectors = vector_file(vector_folder(settings, assistant), assistant.language)
-    prepare = partial(QuestionVectors.prepare, assistant.searched, embedder, vectors)
-    _, prepared = await anyio.to_thread.run_sync(prepare)
-    async with open_audio(assistant, settings) as audio:
-        shared = await render(assistant.name, entries, audio)
-    manifest.write(path)
-    print(f"{assistant.name}: {changes.summary()}")
-    for kind, ids in changes.listed():
-        print(f"  {kind:<9} {', '.join(ids)}")
-    reason = f" ({prepared.reason})" if prepared.reason else ""
-    print(f"  index     {prepared.computed} questions computed, {prepared.reused} kept{reason}")
-    print(f"  shared    {shared} clips" if shared is not None else "  shared    no shared cache is configured")
-
-
-async def render(assistant: str, entries: Sequence[AnswerEntry], audio: AnswerAudio) -> int | None:
-    """Have the audio of all answers ready at the rates of calls, and shared where it is missing or another one.
-
-    Returns:
-        How many clips were put into the shared cache; None when there is none.
-
-    Raises:
-        EngineError: an answer could not be spoken.
-    """
-    texts = [entry.answer for entry in entries]
-    await audio.voice.prerender(texts, CALL_FORMATS, partial(_progress, "audio"))
-    if audio.shared is None:
-        return None
-    saved = 0
-    for entry in entries:
-        key = entry.audio_key(assistant)
-        for audio_format in CALL_FORMATS:
-            clip = await audio.voice.clip(entry.answer, audio_format)
-            if await audio.shared.load(key, audio_format) != clip:
-                await audio.shared.save(key, clip)
-                saved += 1
-    return saved
 
 
 async def _test(settings: Settings, assistant: Assistant, text: str) -> AnswerSearch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -52,35 +53,35 @@ class EventQueue:
     """The one bounded queue of a call. Overflow means that the turn loop is stuck: it ends the call."""
 
     def __init__(self, capacity: int, overflowed: Callable[[], None]) -> None:
-        self._send, self._receive = anyio.create_memory_object_stream[CallEvent](capacity)
+        self._events: deque[CallEvent] = deque()
+        self._capacity = capacity
         self._overflowed = overflowed
+        self._arrived = anyio.Event()
+        self._open = True
 
     def post(self, event: CallEvent) -> None:
-        """Add an event; never blocks, never raises."""
-        try:
-            self._send.send_nowait(event)
-        except anyio.WouldBlock:
+        """Add an event; never blocks, never raises. Once the call is over, whoever reports late is not heard."""
+        if not self._open:
+            return
+        if len(self._events) >= self._capacity:
             self._overflowed()
-        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
-            pass  # the call is over: whoever reports late is not heard
+            return
+        self._events.append(event)
+        self._arrived.set()
 
     async def next_before(self, deadline_s: float) -> CallEvent | None:
         """The next event, or None when the deadline (loop clock) passes first. Safe to cancel."""
-        try:
-            return self._receive.receive_nowait()
-        except anyio.WouldBlock:
+        if not self._events:
+            self._arrived = anyio.Event()
             with anyio.move_on_after(max(0.0, deadline_s - anyio.current_time())):
-                return await self._receive.receive()
-        return None
+                await self._arrived.wait()
+        return self.take_nowait()
 
     def take_nowait(self) -> CallEvent | None:
         """The next event that is already there."""
-        try:
-            return self._receive.receive_nowait()
-        except (anyio.WouldBlock, anyio.EndOfStream, anyio.ClosedResourceError):
-            return None
+        return self._events.popleft() if self._events else None
 
     def close(self) -> None:
-        """Take no more events."""
-        self._send.close()
-        self._receive.close()
+        """Take no more events; forget those that nobody took."""
+        self._open = False
+        self._events.clear()

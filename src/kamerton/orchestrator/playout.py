@@ -138,7 +138,10 @@ class Playout:
     def tick(self, frames: int) -> None:
         """Write the frames that are due."""
         for _ in range(frames):
-            self._write_frame()
+            if self._queue or self._tail is not None or self.silenced_s is None:
+                self._write_frame()
+            else:
+                self._send(self._silence)
         if self._unheard:
             self._settle_heard()
 

@@ -38,6 +38,7 @@ class Intake:
         "_dropped_frames",
         "_end_reason",
         "_format",
+        "_frame_bytes",
         "_frame_samples",
         "_most_credit_frames",
         "_next_sample",
@@ -57,6 +58,7 @@ class Intake:
         self._call_id = call_id
         self._format = audio_format
         self._assembler = FrameAssembler(audio_format)
+        self._frame_bytes = audio_format.frame_bytes
         self._frame_samples = audio_format.frame_samples
         self._sink: MediaSink | None = None
         self._backlog: deque[bytes | str | object] = deque(maxlen=max(1, int(backlog_ms / FRAME_MS)))
@@ -90,6 +92,9 @@ class Intake:
 
     def audio(self, pcm: bytes, now_s: float) -> None:
         """Take a piece of audio of any length (whole samples) that arrived at the loop's instant `now_s`."""
+        if len(pcm) == self._frame_bytes and not self._assembler.pending_bytes:
+            self._frame(pcm, now_s)
+            return
         for frame in self._assembler.push(pcm):
             self._frame(frame, now_s)
 
@@ -131,10 +136,13 @@ class Intake:
             self._drop("the caller sends faster than real time; audio beyond the allowed advance is dropped")
             return
         self._credit_frames = credit - 1.0
-        if self._sink is None:
+        sink = self._sink
+        if sink is None:
             self._wait(pcm)
-        else:
-            self._deliver(self._sink, pcm)
+            return
+        frame = AudioFrame(pcm, self._format, self._next_sample)
+        self._next_sample += self._frame_samples
+        sink.on_audio(frame)
 
     def _deliver(self, sink: MediaSink, pcm: bytes) -> None:
         frame = AudioFrame(pcm, self._format, self._next_sample)

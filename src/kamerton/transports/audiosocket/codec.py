@@ -108,6 +108,23 @@ class AudioSocketDecoder:
         """Bytes of a message that is not complete yet."""
         return len(self._buffer)
 
+    def one_audio(self, data: bytes, rate_hz: int) -> bytes | None:
+        """The audio, when the next bytes are exactly one whole message of it at a rate, as nearly always; else None.
+
+        With None nothing has been taken: `feed` has to get the same bytes.
+        """
+        size = len(data) - HEADER_BYTES
+        if (
+            size > 0
+            and not size & 1
+            and data[0] == _KIND_BY_RATE_HZ.get(rate_hz)
+            and data[1] << 8 | data[2] == size
+            and not (self._buffer or self._expect_uuid or self._over)
+        ):
+            self._skipped_in_a_row = 0
+            return data[HEADER_BYTES:]
+        return None
+
     def feed(self, data: bytes) -> list[AudioSocketEvent]:
         """Take the next bytes and return the events that they complete. Never raises."""
         if self._over:
@@ -115,16 +132,6 @@ class AudioSocketDecoder:
         if self._buffer:
             data = self._buffer + data
         size = len(data)
-        if size > HEADER_BYTES and not self._expect_uuid:
-            # What nearly every call of this function sees: exactly one whole message of audio.
-            rate_hz = AUDIO_RATES_HZ.get(data[0])
-            if rate_hz is not None and (data[1] << 8 | data[2]) == size - HEADER_BYTES and size & 1:
-                self._buffer = b""
-                self._skipped_in_a_row = 0
-                return [AudioReceived(rate_hz, data[HEADER_BYTES:])]
-        return self._cut(data, size)
-
-    def _cut(self, data: bytes, size: int) -> list[AudioSocketEvent]:
         events: list[AudioSocketEvent] = []
         offset = 0
         while size - offset >= HEADER_BYTES:

@@ -27,6 +27,7 @@ from kamerton.transports.audiosocket.codec import (
     WireBroken,
 )
 from kamerton.transports.audiosocket.inbound import InboundAudio
+from kamerton.transports.audiosocket.reading import RowReader
 from kamerton.transports.audiosocket.settings import AudioSocketSettings
 
 logger = logging.getLogger(__name__)
@@ -38,29 +39,29 @@ _SEND_BUFFER_BYTES = 16384
 _KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 
 
-class AudioSocketConnection(asyncio.BufferedProtocol):
+class AudioSocketConnection(asyncio.Protocol):
     """The wire of one call.
 
     `on_call` is called once, when the call's UUID and format are known, and gives the call its `inbound`; `on_closed`
     once, when the socket is closed. `end_reason` is set when the call is over, which may be earlier.
 
-    `receive_buffer` holds bytes for the length of one callback only, so all connections of a loop share it; left alone,
-    asyncio allocates and trims 256 KB for each message of 323 bytes.
+    The transport writes; `reader` reads, for all connections of a server together.
     """
 
     def __init__(
         self,
         settings: AudioSocketSettings,
-        receive_buffer: memoryview,
+        reader: RowReader,
         on_call: Callable[[AudioSocketConnection, UUID, int], InboundAudio | None],
         on_closed: Callable[[AudioSocketConnection], None],
     ) -> None:
         self._settings = settings
-        self._receive_buffer = receive_buffer
+        self._reader = reader
         self._on_call = on_call
         self._on_closed = on_closed
         self._decoder = AudioSocketDecoder(max_control_bytes=settings.max_control_bytes)
         self._transport: asyncio.Transport | None = None
+        self._fd = -1
         self._loop = asyncio.get_running_loop()
         self._inbound: InboundAudio | None = None
         self._seen_s = self._loop.time()
@@ -80,23 +81,26 @@ class AudioSocketConnection(asyncio.BufferedProtocol):
         self._transport = transport
         address = transport.get_extra_info("peername")
         self.peer = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address)
-        _tune(transport.get_extra_info("socket"))
+        connected = transport.get_extra_info("socket")
+        _tune(connected)
+        # Not before asyncio has begun to read by itself: up to Python 3.11.3 it would begin although it was paused.
+        self._loop.call_soon(self._hand_to_reader, transport, connected.fileno())
         rate_hz = self._settings.rate_hz or _DEFAULT_RATE_HZ
         high = int(rate_hz * SAMPLE_BYTES * self._settings.unsent_ms / 1000)
         transport.set_write_buffer_limits(high=high, low=high // 4)
         self._after(self._settings.identify_timeout_s, "identify", self._not_identified)
 
-    def get_buffer(self, sizehint: int) -> memoryview:
-        """Where arriving bytes are put."""
-        return self._receive_buffer
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Bytes arrived."""
+    def received(self, data: bytes, now_s: float) -> None:
+        """Bytes arrived; `now_s` is the loop's instant."""
         if self.end_reason is not None:
             return
-        data = bytes(self._receive_buffer[:nbytes])
-        now_s = self._loop.time()
         self._seen_s = now_s
+        inbound = self._inbound
+        if inbound is not None:
+            pcm = self._decoder.one_audio(data, inbound.rate_hz)
+            if pcm is not None:
+                inbound.intake.audio(pcm, now_s)
+                return
         for event in self._decoder.feed(data):
             if isinstance(event, AudioReceived):
                 if self._inbound is None:
@@ -106,13 +110,30 @@ class AudioSocketConnection(asyncio.BufferedProtocol):
             else:
                 self._take(event)
 
+    def data_received(self, data: bytes) -> None:
+        """Bytes arrived before the reader had taken over."""
+        self.received(data, self._loop.time())
+
     def eof_received(self) -> bool:
-        """The far end closed: a caller's hang-up, for Asterisk says it in no other way."""
+        """The far end closed before the reader had taken over."""
         self.finish("hung_up")
         return False
 
+    def far_end_closed(self) -> None:
+        """The far end closed: a caller's hang-up, for Asterisk says it in no other way."""
+        self.finish("hung_up")
+        if self._transport is not None:
+            self._transport.close()
+
+    def read_failed(self, error: Exception) -> None:
+        """The socket broke."""
+        self.finish("connection_lost")
+        if self._transport is not None:
+            self._transport.abort()
+
     def connection_lost(self, exc: Exception | None) -> None:
-        """The socket is closed."""
+        """The socket is about to be closed."""
+        self._reader.remove(self._fd)
         self.finish("connection_lost" if exc is not None else "hung_up")
         for timer in self._timers.values():
             timer.cancel()
@@ -132,6 +153,13 @@ class AudioSocketConnection(asyncio.BufferedProtocol):
         """The far end reads again."""
         self.paused = False
         self._cancel("not_reading")
+
+    def _hand_to_reader(self, transport: asyncio.Transport, fd: int) -> None:
+        if transport.is_closing():
+            return
+        transport.pause_reading()
+        self._fd = fd
+        self._reader.add(fd, self)
 
     # What the call's media asks for.
 

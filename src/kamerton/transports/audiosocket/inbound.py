@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Final
 
 from kamerton.audio.resampling import StreamResampler
 from kamerton.domain.audio import AudioFormat
@@ -22,24 +23,26 @@ class InboundAudio:
     def __init__(self, call_id: str, audio_format: AudioFormat, intake: Intake) -> None:
         self._call_id = call_id
         self._format = audio_format
-        self._rate_hz = audio_format.rate_hz
-        self._intake = intake
+        self.rate_hz: Final = audio_format.rate_hz
+        """Of the call."""
+        self.intake: Final = intake
+        """Takes audio of that rate as it is."""
         self._resampler: StreamResampler | None = None
         self._resampled_rate_hz = 0
 
     def audio(self, rate_hz: int, pcm: bytes, now_s: float) -> None:
         """A message of audio arrived."""
-        if rate_hz != self._rate_hz:
+        if rate_hz != self.rate_hz:
             pcm = self._resample(rate_hz, pcm)
-        self._intake.audio(pcm, now_s)
+        self.intake.audio(pcm, now_s)
 
     def dtmf(self, digit: str) -> None:
         """A key was pressed."""
-        self._intake.dtmf(digit)
+        self.intake.dtmf(digit)
 
     def hang_up(self, reason: str) -> None:
         """The call is over."""
-        self._intake.hang_up(reason)
+        self.intake.hang_up(reason)
 
     def _resample(self, rate_hz: int, pcm: bytes) -> bytes:
         if self._resampler is None or rate_hz != self._resampled_rate_hz:
@@ -47,6 +50,6 @@ class InboundAudio:
             self._resampled_rate_hz = rate_hz
             logger.info(
                 "audio arrives at another rate than the call's and is resampled",
-                extra={"call_id": self._call_id, "rate_hz": rate_hz, "call_rate_hz": self._rate_hz},
+                extra={"call_id": self._call_id, "rate_hz": rate_hz, "call_rate_hz": self.rate_hz},
             )
         return self._resampler.push(pcm)

@@ -18,6 +18,7 @@ from kamerton.transports.audiosocket.codec import TERMINATE
 from kamerton.transports.audiosocket.connection import AudioSocketConnection
 from kamerton.transports.audiosocket.inbound import InboundAudio
 from kamerton.transports.audiosocket.media import AudioSocketMedia
+from kamerton.transports.audiosocket.reading import RowReader
 from kamerton.transports.audiosocket.settings import AudioSocketSettings
 from kamerton.transports.intake import Intake
 
@@ -25,7 +26,6 @@ logger = logging.getLogger(__name__)
 
 _BACKLOG = 512
 """Connections that may wait for `accept`: a burst of calls must not lose a SYN (a retry costs a second)."""
-_RECEIVE_BYTES = 65536
 
 
 class AudioSocketTransport:
@@ -48,7 +48,7 @@ class AudioSocketTransport:
         self._calls: TaskGroup | None = None
         self._connections: set[AudioSocketConnection] = set()
         self._port = 0
-        self._receive_buffer = memoryview(bytearray(_RECEIVE_BYTES))
+        self._reader: RowReader | None = None
         self.counters: Counter[str] = Counter()
         """Totals since start: `accepted` connections, calls by admission verdict, ends by reason (`ended_…`),
         connections `crowded_out`, and `dropped_in_ms` and `dropped_out_frames`."""
@@ -73,6 +73,7 @@ class AudioSocketTransport:
         """
         self._handler = handler
         server = await self._listen()
+        reader = self._reader = RowReader(self._settings.read_interval_ms / 1000)
         try:
             async with anyio.create_task_group() as calls:
                 self._calls = calls
@@ -85,6 +86,8 @@ class AudioSocketTransport:
             self._calls = None
             server.close()
             await self._close_all()
+            self._reader = None
+            reader.close()
 
     async def _listen(self) -> asyncio.Server:
         settings = self._settings
@@ -106,10 +109,10 @@ class AudioSocketTransport:
     def _accept(self) -> asyncio.BaseProtocol:
         self.counters["accepted"] += 1
         pending = sum(connection.uuid is None for connection in self._connections)
-        if self._calls is None or pending >= self._settings.max_pending:
+        if self._calls is None or self._reader is None or pending >= self._settings.max_pending:
             self.counters["crowded_out"] += 1
             return _CrowdedOut()
-        connection = AudioSocketConnection(self._settings, self._receive_buffer, self._begin, self._closed)
+        connection = AudioSocketConnection(self._settings, self._reader, self._begin, self._closed)
         self._connections.add(connection)
         return connection
 

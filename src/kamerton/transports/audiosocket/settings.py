@@ -33,6 +33,8 @@ class AudioSocketSettings:
     """Connections that have not sent their UUID yet; more are closed at once."""
     max_ahead_ms: float = 1000.0
     """How far a caller may send ahead of real time."""
+    read_interval_ms: float = 5.0
+    """Least time between two reads of the sockets: what arrives meanwhile is read in one row."""
     unsent_ms: float = 500.0
     """Audio that may wait for a far end that reads slowly; frames beyond it are dropped."""
     not_reading_s: float = 5.0
@@ -48,6 +50,13 @@ class AudioSocketSettings:
             raise ConfigurationError(f"AudioSocket: rate_hz is {self.rate_hz}; set 8000, 16000 or nothing")
         if not 0 <= self.port <= 65535:
             raise ConfigurationError(f"AudioSocket: port is {self.port}; set 0 to 65535")
-        for name in ("identify_timeout_s", "idle_timeout_s", "close_timeout_s", "not_reading_s", "unsent_ms"):
+        for name in (
+            "identify_timeout_s",
+            "idle_timeout_s",
+            "close_timeout_s",
+            "not_reading_s",
+            "unsent_ms",
+            "read_interval_ms",
+        ):
             if getattr(self, name) <= 0:
                 raise ConfigurationError(f"AudioSocket: {name} is {getattr(self, name)}; set more than 0")

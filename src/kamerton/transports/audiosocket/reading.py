@@ -1,0 +1,96 @@
+"""Reads the sockets of all calls in rows.
+
+With 200 calls, 10,000 messages of 323 bytes arrive in a second. Woken for each of them, a loop spends more on waking,
+and on caches gone cold in between, than on the audio. So a wake-up reads every socket that has something, and the next
+one comes no sooner than a few milliseconds later; on a quiet server nothing waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import select
+from typing import Final, Protocol
+
+log = logging.getLogger(__name__)
+
+READ_BYTES: Final = 8192
+"""From one socket at once: a quarter of a second at 16 kHz. What is beyond it is read in the next row."""
+
+
+class ByteTaker(Protocol):
+    """The owner of a socket."""
+
+    def received(self, data: bytes, now_s: float) -> None:
+        """Bytes arrived; `now_s` is the loop's instant."""
+        ...
+
+    def far_end_closed(self) -> None:
+        """Nothing more will arrive; the reader has let go of the socket."""
+        ...
+
+    def read_failed(self, error: Exception) -> None:
+        """The socket broke, or its owner did; the reader has let go of it."""
+        ...
+
+
+class RowReader:
+    """Reads non-blocking sockets for their owners. Of one event loop; not thread-safe.
+
+    Args:
+        interval_s: least time between two rows.
+    """
+
+    def __init__(self, interval_s: float) -> None:
+        self._interval_s = interval_s
+        self._loop = asyncio.get_running_loop()
+        self._owners: dict[int, ByteTaker] = {}
+        self._sockets = select.epoll()
+        self._next_row: asyncio.TimerHandle | None = None
+        self._loop.add_reader(self._sockets.fileno(), self._read_row)
+
+    def add(self, fd: int, owner: ByteTaker) -> None:
+        """Read a socket from now on; it must not be closed before it is removed."""
+        self._owners[fd] = owner
+        self._sockets.register(fd, select.EPOLLIN)
+
+    def remove(self, fd: int) -> None:
+        """Read it no more; harmless when it is not read."""
+        if self._owners.pop(fd, None) is not None:
+            self._sockets.unregister(fd)
+
+    def close(self) -> None:
+        """Read nothing more. Owners are not told."""
+        if self._next_row is not None:
+            self._next_row.cancel()
+        self._loop.remove_reader(self._sockets.fileno())
+        self._sockets.close()
+
+    def _read_row(self) -> None:
+        self._loop.remove_reader(self._sockets.fileno())
+        self._next_row = self._loop.call_later(self._interval_s, self._listen)
+        now_s = self._loop.time()
+        for fd, _ in self._sockets.poll(0, len(self._owners) or 1):
+            self._read(fd, self._owners[fd], now_s)
+
+    def _listen(self) -> None:
+        self._next_row = None
+        self._loop.add_reader(self._sockets.fileno(), self._read_row)
+
+    def _read(self, fd: int, owner: ByteTaker, now_s: float) -> None:
+        try:
+            data = os.read(fd, READ_BYTES)
+            if data:
+                owner.received(data, now_s)
+                return
+        except (BlockingIOError, InterruptedError):
+            return
+        except Exception as error:  # the boundary to one call: its fault must not keep the others from being read
+            if not isinstance(error, OSError):
+                log.exception("what arrived on a connection could not be handled; the connection is closed")
+            self.remove(fd)
+            owner.read_failed(error)
+            return
+        self.remove(fd)
+        owner.far_end_closed()
