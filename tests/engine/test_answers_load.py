@@ -14,11 +14,11 @@ from redis_server import RedisServer, free_port, redis_server
 
 from kamerton.cache.clip_cache import ClipCache
 from kamerton.cache.redis_store import RedisSettings, RedisStore
-from kamerton.cli.answers_load import load_answers
+from kamerton.cli.answers_load import forget_kept, load_answers
 from kamerton.config.assistant_folder import Assistant, load_assistant
 from kamerton.config.settings import Settings, load_settings
 from kamerton.domain.audio import PHONE, WIDEBAND
-from kamerton.domain.errors import EngineError
+from kamerton.domain.errors import ConfigurationError, EngineError
 from kamerton.orchestrator.workers import InlineWorker
 from kamerton.testing.elastic_server import elastic_server
 
@@ -99,3 +99,16 @@ async def test_a_server_that_is_away_is_told_and_nothing_counts_as_loaded(tmp_pa
         await load_answers(settings_of(tmp_path, **{away: url}), assistant)
     told = await load_answers(settings_of(tmp_path), assistant)
     assert "1 added" in told[0]
+
+
+async def test_kept_answers_are_forgotten_in_redis_only(tmp_path: Path) -> None:
+    assistant = assistant_with(tmp_path, (CARD,))
+    with redis_server() as redis:
+        store = RedisStore(RedisSettings(url=redis.url))
+        for key in ("answers:insurance:a:1", "answers:insurance:b:2", "answers:tyres:a:1", "clip:8000:x"):
+            await store.put(key, b"{}")
+        assert await forget_kept(settings_of(tmp_path, redis.url), assistant) == 2
+        assert await store.keys("") == ("answers:tyres:a:1", "clip:8000:x")
+        await store.aclose()
+    with pytest.raises(ConfigurationError, match="no Redis is configured"):
+        await forget_kept(settings_of(tmp_path), assistant)

@@ -9,7 +9,11 @@ import pytest
 from paths import REPO
 from typer.testing import CliRunner, Result
 
-from kamerton.cli.chat import app
+from kamerton.cli.chat import app, open_call
+from kamerton.config.assistant_folder import load_assistant
+from kamerton.config.settings import load_settings
+from kamerton.testing.model_server import ModelScript, Rule, serve_model
+from kamerton.testing.model_server.server import MODEL_NAME
 
 pytestmark = pytest.mark.engine
 
@@ -66,3 +70,19 @@ def test_an_unknown_assistant_is_refused_with_those_that_there_are(settings_file
     result = chat(settings_file, "", "--assistant", "nobody")
     assert result.exit_code == 1
     assert "available: insurance" in result.stderr
+
+
+@pytest.mark.anyio
+async def test_what_replaces_a_broken_answer_follows_it_with_a_space(tmp_path: Path) -> None:
+    whole = "Погоду я не знаю. Зато знаю дорогу."
+    script = ModelScript(rules=(Rule(match=("погод",), answer=whole, cut_after=60),))
+    assistant = load_assistant(REPO / "assistants" / "insurance")
+    async with serve_model(script) as server:
+        settings = load_settings(data_dir=tmp_path, model={"base_url": server.base_url, "name": MODEL_NAME})
+        async with open_call(assistant, settings) as call:
+            exchange = await call.say("какая сегодня погода в москве")
+    written, _, instead = exchange.reply.partition(assistant.phrases["model_failed"])
+    assert instead
+    assert whole.startswith(written.strip())
+    assert written.strip()
+    assert written.endswith(" ")

@@ -177,7 +177,7 @@ class AnswerCache:
             self._kept.clear()
             self._candidates.clear()
             self._askings.clear()
-        return await self._store.delete(*await self._store.keys(_prefix(assistant)))
+        return await forget_answers(self._store, assistant)
 
     def _refusal(self, question: str, answer: str, *, tools_used: bool) -> OfferOutcome | None:
         """Why an answer cannot be kept whatever the words of its question are, or None."""
@@ -282,6 +282,15 @@ class AnswerCache:
 
     def _key(self, words: QuestionWords) -> str:
         return f"{self._prefix}:{_digest(*words.items, '', *words.forms)}"
+
+
+async def forget_answers(store: Store, assistant: str) -> int:
+    """Remove all kept answers of an assistant from a store; running processes follow within `refresh_every_s`.
+
+    Raises:
+        EngineError: the store failed.
+    """
+    return await store.delete(*await store.keys(_prefix(assistant)))
 
 
 def _prefix(assistant: str) -> str:

@@ -27,7 +27,7 @@ from kamerton.answers.catalogue import AnswerEntry
 from kamerton.answers.instant import AnswerSearch
 from kamerton.answers.race import Half
 from kamerton.answers.report import calibration_report, figures
-from kamerton.cli.answers_load import load_answers
+from kamerton.cli.answers_load import forget_kept, load_answers
 from kamerton.cli.common import ConfigFile, explained, progress_line
 from kamerton.config.answers import CALIBRATION_FILE, open_answers
 from kamerton.config.assistant_folder import Assistant, find_assistant, load_assistant
@@ -36,7 +36,7 @@ from kamerton.config.settings import CHECKOUT, Settings, load_settings
 from kamerton.domain.errors import ConfigurationError
 from kamerton.orchestrator.workers import ThreadWorker
 
-app = typer.Typer(help="Prepared answers: load, try and calibrate them.", no_args_is_help=True)
+app = typer.Typer(help="Answers at hand: load, try and calibrate them, forget kept ones.", no_args_is_help=True)
 
 LABELLED_FILE: Final = "questions.json"
 REPORT_FILE: Final = CHECKOUT / "docs" / "answers-calibration.md"
@@ -61,6 +61,15 @@ def load(assistant: AssistantOption = None, config: ConfigFile = None) -> None:
         settings, chosen = _chosen(assistant, config)
         changed = anyio.run(load_answers, settings, chosen)
     print("\n".join(changed))
+
+
+@app.command()
+def forget(assistant: AssistantOption = None, config: ConfigFile = None) -> None:
+    """Remove the language model's answers that were kept in Redis: the next caller gets a new one."""
+    with explained():
+        settings, chosen = _chosen(assistant, config)
+        count = anyio.run(forget_kept, settings, chosen)
+    print(f"{chosen.name}: {count} kept answers removed; running servers follow within a minute")
 
 
 @app.command("test")

@@ -13,6 +13,7 @@ from typing import Final
 
 import anyio.to_thread
 
+from kamerton.answers.answer_cache import forget_answers
 from kamerton.answers.catalogue_manifest import Manifest
 from kamerton.answers.elastic_index import plan_index
 from kamerton.answers.elastic_load import load_index
@@ -27,6 +28,7 @@ from kamerton.config.brain import open_embedder
 from kamerton.config.composition import CALL_FORMATS
 from kamerton.config.settings import Settings
 from kamerton.config.voices import open_voice
+from kamerton.domain.errors import ConfigurationError
 from kamerton.domain.storage import Store
 from kamerton.orchestrator.workers import ThreadWorker
 from kamerton.tts.tts_manager import TTSManager
@@ -58,6 +60,21 @@ async def load_answers(settings: Settings, assistant: Assistant) -> tuple[str, .
     told += [f"  audio     {await _voiced(settings, assistant)}"]
     manifest.write(path)
     return tuple(told)
+
+
+async def forget_kept(settings: Settings, assistant: Assistant) -> int:
+    """Remove the model's answers that were kept for an assistant; returns how many there were.
+
+    Raises:
+        ConfigurationError: no Redis is configured.
+        EngineError: Redis is away.
+    """
+    async with _shared_store(settings) as store:
+        if store is None:
+            raise ConfigurationError(
+                "no Redis is configured (store.redis.url): kept answers live in the serving process and end with it"
+            )
+        return await forget_answers(store, assistant.name)
 
 
 async def _indexed(settings: Settings, assistant: Assistant, questions: QuestionVectors) -> tuple[str, ...]:

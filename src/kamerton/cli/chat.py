@@ -125,11 +125,11 @@ class TextCall:
                 async for chunk in chunks:
                     written.append(chunk.text)
                     if not chunk.is_safe:
-                        written.append(self._phrases.get("non_secure_response", self._phrases["offer"]))
+                        written.append(" " + self._phrases.get("non_secure_response", self._phrases["offer"]))
         except EngineError as error:
-            written.append(self._phrases.get("model_failed", self._phrases["offer"]))
-            return "".join(written), str(error)
-        return "".join(written), ""
+            written.append(" " + self._phrases.get("model_failed", self._phrases["offer"]))
+            return "".join(written).strip(), str(error)
+        return "".join(written).strip(), ""
 
 
 @asynccontextmanager

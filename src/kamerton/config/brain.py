@@ -164,8 +164,9 @@ def _talk(
     model: LanguageModel, instructions: str, language: str, settings: ModelSettings, store: Store, call_id: str
 ) -> ConversationManager:
     shelf = SummaryShelf(store, call_id)
-    room = settings.window_tokens - settings.limits.max_tokens
-    contexts = DualContextController(room, ModelSummarizer(model, language), estimate_tokens, shelf)
+    contexts = DualContextController(
+        settings.conversation_tokens, ModelSummarizer(model, language), estimate_tokens, shelf
+    )
     return ConversationManager(model, contexts, instructions, settings.limits, language)
 
 

@@ -34,6 +34,7 @@ from pydantic_settings import (
 from kamerton.cache.opening import StoreSettings
 from kamerton.domain.errors import ConfigurationError
 from kamerton.listening.listener import ListeningSettings
+from kamerton.llm.dual_context import MIN_WINDOW_TOKENS
 from kamerton.llm.limits import ModelTimeouts, TalkLimits
 from kamerton.llm.openai_compatible import OpenAICompatibleSettings
 from kamerton.orchestrator.settings import CallSettings
@@ -119,6 +120,11 @@ class ModelSettings(_Section):
             timeouts=self.timeouts,
         )
 
+    @property
+    def conversation_tokens(self) -> int:
+        """The window without what is reserved for the answer."""
+        return self.window_tokens - self.limits.max_tokens
+
     @model_validator(mode="after")
     def _usable(self) -> Self:
         """Wrong values are found when the settings are read."""
@@ -126,6 +132,11 @@ class ModelSettings(_Section):
             self.server()
         except ConfigurationError as error:
             raise ValueError(str(error)) from error
+        if self.conversation_tokens < MIN_WINDOW_TOKENS:
+            raise ValueError(
+                f"window_tokens is {self.window_tokens} and limits.max_tokens {self.limits.max_tokens}: "
+                f"{self.conversation_tokens} remain for the conversation, at least {MIN_WINDOW_TOKENS} are needed"
+            )
         return self
 
 

@@ -115,6 +115,7 @@ def test_a_file_in_another_encoding_is_named() -> None:
         ("recognizer: {engine: cloud}", "recognizer.engine:"),
         ("recognizer: {threads: 0}", "recognizer.threads:"),
         ("voice: {festival_processes: 17}", "voice.festival_processes:"),
+        ("model: {window_tokens: 1200, limits: {max_tokens: 400}}", "800 remain for the conversation, at least 1000"),
         ("call: {patience: {silence_prompt_s: soon}}", "call.patience.silence_prompt_s:"),
     ],
 )
