@@ -72,7 +72,9 @@ class RowReader:
         self._next_row = self._loop.call_later(self._interval_s, self._listen)
         now_s = self._loop.time()
         for fd, _ in self._sockets.poll(0, len(self._owners) or 1):
-            self._read(fd, self._owners[fd], now_s)
+            owner = self._owners.get(fd)
+            if owner is not None:
+                self._read(fd, owner, now_s)
 
     def _listen(self) -> None:
         self._next_row = None
