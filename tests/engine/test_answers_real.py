@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from paths import REPO
+from paths import REPO, with_prepared_vectors
 from typer.testing import CliRunner, Result
 
 from kamerton.answers.calibration import Calibration, load_calibration
@@ -40,7 +40,7 @@ def entries() -> tuple[AnswerEntry, ...]:
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return Settings(data_dir=tmp_path_factory.mktemp("data"))
+    return Settings(data_dir=with_prepared_vectors(tmp_path_factory.mktemp("data")))
 
 
 @pytest.fixture
@@ -138,7 +138,8 @@ def test_a_new_model_makes_all_vectors_anew(
 
 def run(tmp_path: Path, *command: str) -> Result:
     settings = tmp_path / "kamerton.yaml"
-    settings.write_text(f"data_dir: '{tmp_path / 'data'}'\nassistant_folders: ['{REPO / 'assistants'}']\n")
+    data_dir = with_prepared_vectors(tmp_path / "data")
+    settings.write_text(f"data_dir: '{data_dir}'\nassistant_folders: ['{REPO / 'assistants'}']\n")
     return CliRunner().invoke(app, [command[0], "--config", str(settings), *command[1:]])
 
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from paths import REPO
+from paths import REPO, with_prepared_vectors
 from typer.testing import CliRunner, Result
 
 from kamerton.cli.chat import app, open_call
@@ -22,7 +22,7 @@ UKRAINIAN = str(REPO / "tests" / "data" / "assistants" / "kaviarnia")
 
 @pytest.fixture(scope="module")
 def settings_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("chat")
+    folder = with_prepared_vectors(tmp_path_factory.mktemp("chat"))
     path = folder / "kamerton.yaml"
     path.write_text(f"data_dir: '{folder}'", encoding="utf-8")
     return path
@@ -78,7 +78,9 @@ async def test_what_replaces_a_broken_answer_follows_it_with_a_space(tmp_path: P
     script = ModelScript(rules=(Rule(match=("погод",), answer=whole, cut_after=60),))
     assistant = load_assistant(REPO / "assistants" / "insurance")
     async with serve_model(script) as server:
-        settings = load_settings(data_dir=tmp_path, model={"base_url": server.base_url, "name": MODEL_NAME})
+        settings = load_settings(
+            data_dir=with_prepared_vectors(tmp_path), model={"base_url": server.base_url, "name": MODEL_NAME}
+        )
         async with open_call(assistant, settings) as call:
             exchange = await call.say("какая сегодня погода в москве")
     written, _, instead = exchange.reply.partition(assistant.phrases["model_failed"])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import anyio
 import pytest
-from paths import REPO
+from paths import REPO, with_prepared_vectors
 
 from kamerton.cache.memory_store import MemoryStore
 from kamerton.config.assistant_folder import Assistant, load_assistant
@@ -89,7 +89,7 @@ def assistant() -> Assistant:
 @pytest.fixture(scope="module")
 def router(assistant: Assistant, tmp_path_factory: pytest.TempPathFactory) -> Router:
     patient = AnswerSettings(budget_ms=2000)
-    settings = load_settings(data_dir=tmp_path_factory.mktemp("data"), answers=patient)
+    settings = load_settings(data_dir=with_prepared_vectors(tmp_path_factory.mktemp("data")), answers=patient)
     return anyio.run(_opened, assistant, settings)
 
 

@@ -12,7 +12,7 @@ import logging
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,9 @@ from kamerton.domain.work import Worker
 
 PREPARATION_VERSION: Final = 1
 """Raise it whenever texts are prepared in another way: stored vectors become stale."""
+
+_BATCH: Final = 100
+"""Questions embedded between two reports of progress."""
 
 _log = logging.getLogger(__name__)
 
@@ -69,12 +72,17 @@ class QuestionVectors:
 
     @classmethod
     def prepare(
-        cls, entries: Sequence[AnswerEntry], embedder: Embedder, path: Path
+        cls,
+        entries: Sequence[AnswerEntry],
+        embedder: Embedder,
+        path: Path,
+        progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> tuple[QuestionVectors, Preparation]:
         """Load the vectors of all questions from a file, compute what it does not have, and store the whole.
 
         A file of another model, or a broken one, is replaced. A folder that cannot be written to costs only the next
-        start's time: it is logged, not raised. Blocking: up to 20 ms per new question.
+        start's time: it is logged, not raised. Blocking: up to 20 ms per new question; `progress` is told how many of
+        them are done, at least every second or so.
 
         Raises:
             EngineError: the embedder failed.
@@ -85,9 +93,9 @@ class QuestionVectors:
         stored, reason = _stored(path, identity)
         missing = [text for text in dict.fromkeys(texts) if _digest(text) not in stored]
         if missing:
-            fresh = embedder.query(missing)
+            fresh = _embedded(missing, embedder, progress)
             if stored and fresh.shape[1] != len(next(iter(stored.values()))):
-                return cls._prepared_anew(entries, embedder, path)
+                return cls._prepared_anew(entries, embedder, path, progress)
             stored = {**stored, **dict(zip(map(_digest, missing), fresh, strict=True))}
         raw = np.stack([stored[_digest(text)] for text in texts]) if texts else np.zeros((0, 0), dtype=np.float32)
         if missing or len(stored) != len(set(texts)):
@@ -96,10 +104,10 @@ class QuestionVectors:
 
     @classmethod
     def _prepared_anew(
-        cls, entries: Sequence[AnswerEntry], embedder: Embedder, path: Path
+        cls, entries: Sequence[AnswerEntry], embedder: Embedder, path: Path, progress: Callable[[int, int], None]
     ) -> tuple[QuestionVectors, Preparation]:
         path.unlink()
-        return cls.prepare(entries, embedder, path)
+        return cls.prepare(entries, embedder, path, progress)
 
     @property
     def identity(self) -> str:
@@ -170,6 +178,14 @@ def _centred(vectors: Vectors, center: Vectors) -> Vectors:
     """Without a direction, and of length one again."""
     moved = vectors - center
     return np.asarray(moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-9), dtype=np.float32)
+
+
+def _embedded(texts: Sequence[str], embedder: Embedder, progress: Callable[[int, int], None]) -> Vectors:
+    rows: list[Vectors] = []
+    for start in range(0, len(texts), _BATCH):
+        progress(start, len(texts))
+        rows.append(embedder.query(texts[start : start + _BATCH]))
+    return np.concatenate(rows)
 
 
 def _digest(text: str) -> str:

@@ -172,7 +172,7 @@ def _chosen(assistant: str | None, config: Path | None) -> tuple[Settings, Assis
 async def _test(settings: Settings, assistant: Assistant, text: str) -> AnswerSearch:
     embedder = await anyio.to_thread.run_sync(open_embedder, settings)
     with ThreadWorker(2, "answers") as worker:
-        async with open_answers(assistant, settings, embedder, worker) as answers:
+        async with open_answers(assistant, settings, embedder, worker, progress_line) as answers:
             await answers.evidence(text)  # loads what is loaded on first use, outside the budget
             return await answers.find(text)
 
@@ -186,7 +186,7 @@ async def _calibrate(
 ) -> None:
     embedder = await anyio.to_thread.run_sync(open_embedder, settings)
     with ThreadWorker(2, "answers") as worker:
-        async with open_answers(assistant, settings, embedder, worker) as answers:
+        async with open_answers(assistant, settings, embedder, worker, progress_line) as answers:
             samples = await collect(labelled, answers.evidence, partial(_progress, "questions"))
     fitted = await anyio.to_thread.run_sync(fit, samples, embedder.identity, precision)
     outcomes = judged(samples, fitted.calibration)

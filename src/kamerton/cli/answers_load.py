@@ -22,7 +22,7 @@ from kamerton.answers.vector_search import QuestionVectors
 from kamerton.cache.clip_cache import ClipCache
 from kamerton.cache.redis_store import RedisStore
 from kamerton.cli.common import progress_line
-from kamerton.config.answers import open_index, vector_folder
+from kamerton.config.answers import open_index, question_progress, vector_folder
 from kamerton.config.assistant_folder import Assistant
 from kamerton.config.brain import open_embedder
 from kamerton.config.composition import CALL_FORMATS
@@ -50,7 +50,8 @@ async def load_answers(settings: Settings, assistant: Assistant) -> tuple[str, .
     progress_line("building the index")
     embedder = await anyio.to_thread.run_sync(open_embedder, settings)
     vectors = vector_file(vector_folder(settings, assistant), assistant.language)
-    prepare = partial(QuestionVectors.prepare, assistant.searched, embedder, vectors)
+    told_of = question_progress(progress_line)
+    prepare = partial(QuestionVectors.prepare, assistant.searched, embedder, vectors, told_of)
     questions, prepared = await anyio.to_thread.run_sync(prepare)
     told = [f"{assistant.name}: {changes.summary()}"]
     told += [f"  {kind:<9} {', '.join(ids)}" for kind, ids in changes.listed()]

@@ -14,7 +14,7 @@ import typer
 from anyio.from_thread import start_blocking_portal
 
 from kamerton.cache.opening import open_store
-from kamerton.cli.common import ConfigFile, explained
+from kamerton.cli.common import ConfigFile, explained, progress_line
 from kamerton.cli.flow import folder_of
 from kamerton.config.assistant_folder import Assistant, load_assistant
 from kamerton.config.brain import Brain, open_brain, open_model
@@ -139,7 +139,7 @@ async def open_call(assistant: Assistant, settings: Settings) -> AsyncIterator[T
         async with (
             open_store(settings.store) as store,
             open_model(settings) as model,
-            open_brain(assistant, settings, store, worker, model) as brain,
+            open_brain(assistant, settings, store, worker, model, progress_line) as brain,
         ):
             call = TextCall(brain, assistant)
             try:

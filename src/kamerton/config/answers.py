@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -28,13 +28,16 @@ from kamerton.domain.work import Worker
 
 log = logging.getLogger(__name__)
 
+Progress = Callable[[str], None]
+"""Told what is being loaded, a line at a time."""
+
 CALIBRATION_FILE: Final = "calibration.json"
 """In the assistant's folder: when an instant answer is sure enough."""
 
 
 @asynccontextmanager
 async def open_answers(
-    assistant: Assistant, settings: Settings, embedder: Embedder, worker: Worker
+    assistant: Assistant, settings: Settings, embedder: Embedder, worker: Worker, progress: Progress | None = None
 ) -> AsyncIterator[InstantAnswers]:
     """The instant answers while the context is open; vectors that are missing are prepared first.
 
@@ -47,7 +50,8 @@ async def open_answers(
     """
     index = await anyio.to_thread.run_sync(KeywordIndex, assistant.searched, assistant.language)
     vectors = vector_file(vector_folder(settings, assistant), assistant.language)
-    prepare = partial(QuestionVectors.prepare, assistant.searched, embedder, vectors)
+    told = question_progress(progress or (lambda line: None))
+    prepare = partial(QuestionVectors.prepare, assistant.searched, embedder, vectors, told)
     questions, _ = await anyio.to_thread.run_sync(prepare)
     calibration = load_calibration(assistant.folder / CALIBRATION_FILE, embedder.identity)
     parts = AnswerParts(
@@ -65,6 +69,11 @@ async def open_answers(
             meaning = ElasticVectorSearch(connection, plan, questions, worker)
             parts = replace(parts, words=words, meaning=meaning)
         yield InstantAnswers(parts, worker, settings.answers.budget_ms / 1000)
+
+
+def question_progress(progress: Progress) -> Callable[[int, int], None]:
+    """Tells of questions that are being prepared, one line for each report."""
+    return lambda done, total: progress(f"questions of the prepared answers: {done} of {total}")
 
 
 @asynccontextmanager

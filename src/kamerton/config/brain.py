@@ -16,7 +16,7 @@ from kamerton.answers.answer_cache import AnswerCache
 from kamerton.answers.answer_cache_settings import AnswerCacheSettings, AnswerScope, OfferOutcome
 from kamerton.answers.instant import InstantAnswers
 from kamerton.answers.vector_search_memory import RememberingEmbedder
-from kamerton.config.answers import open_answers, vector_folder
+from kamerton.config.answers import Progress, open_answers, vector_folder
 from kamerton.config.assistant_folder import Assistant
 from kamerton.config.settings import ModelSettings, Settings
 from kamerton.domain.dialogue import FaqResult
@@ -95,7 +95,12 @@ class _Remembered:
 
 @asynccontextmanager
 async def open_brain(
-    assistant: Assistant, settings: Settings, store: Store, worker: Worker, model: LanguageModel | None = None
+    assistant: Assistant,
+    settings: Settings,
+    store: Store,
+    worker: Worker,
+    model: LanguageModel | None = None,
+    progress: Progress | None = None,
 ) -> AsyncIterator[Brain]:
     """The brain while the context is open; prepares vectors the first time.
 
@@ -105,6 +110,7 @@ async def open_brain(
         store: where remembered answers and summaries are kept.
         worker: where work of milliseconds goes.
         model: whom to ask what nothing else answers; the caller closes it.
+        progress: told of work that takes long.
 
     Raises:
         ConfigurationError: the language cannot be talked in, or a setting cannot work.
@@ -114,7 +120,7 @@ async def open_brain(
     classifier = await anyio.to_thread.run_sync(_classifier, assistant, settings, embedder)
     flow = FlowEngine(assistant.flow, assistant.phrases, assistant.fillers, assistant.name)
     async with AsyncExitStack() as stack:
-        answers = await stack.enter_async_context(open_answers(assistant, settings, embedder, worker))
+        answers = await stack.enter_async_context(open_answers(assistant, settings, embedder, worker, progress))
         await answers.find(assistant.title)  # loads what is loaded on first use before the first call
         talk: Callable[[str], Talk] | None = None
         remembered: AnswerCache | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,6 +18,7 @@ import anyio.to_thread
 from kamerton.cache.clip_cache import ClipCache
 from kamerton.cache.opening import open_store
 from kamerton.cache.session_journal import SessionJournal
+from kamerton.config.answers import Progress
 from kamerton.config.assistant_folder import Assistant, find_assistant, load_assistant, static_texts
 from kamerton.config.brain import Brain, LearnedAnswers, open_brain, open_model
 from kamerton.config.settings import Settings
@@ -43,8 +44,6 @@ from kamerton.stt.whisper import WhisperSpeechToText
 from kamerton.tts.tts_manager import TTSManager
 
 log = logging.getLogger(__name__)
-
-Progress = Callable[[str], None]
 
 CALL_FORMATS: Final = (PHONE, WIDEBAND)
 """Rates in which prompts are rendered ahead: the phone's and the browser's."""
@@ -93,7 +92,7 @@ async def open_engine(
         store = await stack.enter_async_context(open_store(settings.store))
         brain_worker = stack.enter_context(ThreadWorker(2, "brain"))
         model = None if stand_ins else await stack.enter_async_context(open_model(settings))
-        brain = await stack.enter_async_context(open_brain(assistant, settings, store, brain_worker, model))
+        brain = await stack.enter_async_context(open_brain(assistant, settings, store, brain_worker, model, progress))
         progress("loading the recogniser")
         stt = await _open_recognizer(settings, stand_ins)
         stack.push_async_callback(stt.aclose)
