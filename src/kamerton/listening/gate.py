@@ -15,6 +15,7 @@ QUARTERS: Final = 4
 
 _FULL_SCALE_DB: Final = 20 * math.log10(32768.0)
 _SILENT_POWER: Final = 0.1
+_QUARTER_MEAN: Final = np.full(QUARTERS, 1 / QUARTERS, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,8 @@ def window_levels(windows: Sequence[bytes]) -> tuple[list[float], list[list[floa
     All of them in one pass of vector arithmetic, at a fraction of what they cost one by one between other work.
     """
     samples = np.frombuffer(b"".join(windows), "<i2").astype(np.float32).reshape(len(windows), QUARTERS, -1)
-    np.square(samples, out=samples)
-    quarters = samples.mean(axis=2)
-    powers = quarters.mean(axis=1)
+    quarters = np.einsum("wqs,wqs->wq", samples, samples) / np.float32(samples.shape[2])
+    powers = quarters @ _QUARTER_MEAN
     levels = 10 * np.log10(np.maximum(powers, _SILENT_POWER)) - _FULL_SCALE_DB
     levels[powers <= _SILENT_POWER] = SILENCE_DBFS
     return levels.tolist(), quarters.tolist()
