@@ -45,6 +45,8 @@ class Brain:
     """What decides, shared by all calls of an assistant."""
 
     router: Router
+    classifier: IntentClassifier
+    """Part of the router."""
     talk: Callable[[str], Talk] | None
     """Opens a call's conversation with the language model, if one is configured."""
     remembered: AnswerCache | None
@@ -136,7 +138,7 @@ async def open_brain(
         sources = AnswerSources(
             _Prepared(answers), _Remembered(remembered) if remembered is not None else None, talk is not None
         )
-        yield Brain(Router(flow, classifier, assistant.phrases, worker, sources), talk, remembered)
+        yield Brain(Router(flow, classifier, assistant.phrases, worker, sources), classifier, talk, remembered)
 
 
 @asynccontextmanager
