@@ -67,15 +67,17 @@ def test_a_conversation_mixes_model_prepared_answers_and_scenario(
         expect(bot).to_have_count(1)
 
         call_page.say(WEATHER)
-        expect(reply).to_have_text(LONG, timeout=ANSWER_MS)
-        expect(bot.last.locator("p")).to_have_text(LONG, timeout=ANSWER_MS)
+        # The state's question may follow already: the model writes faster than the voice speaks.
+        whole = re.compile(f"^{re.escape(LONG)}")
+        expect(reply).to_have_text(whole, timeout=ANSWER_MS)
+        expect(bot.last.locator("p")).to_have_text(whole, timeout=ANSWER_MS)
         expect(bot.last).to_have_class("bot partial")
         call_page.interrupt()
         expect(bot.last.locator(".cut-mark")).to_be_visible()
         heard = bot.last.locator("p > span").inner_text()
         assert LONG.startswith(heard.strip())
         assert len(heard) < len(LONG)
-        assert heard + bot.last.locator("del").inner_text() == LONG
+        assert (heard + bot.last.locator("del").inner_text()).startswith(LONG)
         asked = call_page.turn(1)
         expect(asked.locator(".path")).to_contain_text("языковая модель")
         expect(asked.locator("[data-mark=t4]")).to_contain_text("+")
