@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import anyio
 import pytest
 
-from kamerton.transports.audiosocket.reading import READ_BYTES, RowReader
+from kamerton.transports.audiosocket.reading import READ_BYTES, READS_PER_ROW, RowReader
 
 pytestmark = [pytest.mark.socket, pytest.mark.anyio]
 
@@ -86,7 +86,7 @@ async def test_more_than_one_read_holds_is_read_in_further_rows(reader: RowReade
     with line() as (near, far):
         owner = Owner()
         reader.add(near.fileno(), owner)
-        whole = bytes(range(256)) * (READ_BYTES // 128)
+        whole = bytes(range(256)) * (READ_BYTES * READS_PER_ROW // 100)
         far.sendall(whole)
         while len(owner.data) < len(whole):
             await owner.next()

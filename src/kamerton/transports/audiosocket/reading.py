@@ -15,8 +15,10 @@ from typing import Final, Protocol
 
 log = logging.getLogger(__name__)
 
-READ_BYTES: Final = 8192
-"""From one socket at once: a quarter of a second at 16 kHz. What is beyond it is read in the next row."""
+READ_BYTES: Final = 960
+"""Asked of a socket at once: a message at 16 kHz. A buffer is allocated for each read, and small ones cost least."""
+READS_PER_ROW: Final = 8
+"""From one socket, while it has more: 1.5 MB/s at most, four times what Asterisk's fastest kind needs."""
 
 
 class ByteTaker(Protocol):
@@ -89,9 +91,14 @@ class RowReader:
 
     def _read(self, fd: int, owner: ByteTaker, now_s: float) -> None:
         try:
-            data = os.read(fd, READ_BYTES)
-            if data:
+            for _ in range(READS_PER_ROW):
+                data = os.read(fd, READ_BYTES)
+                if not data:
+                    break
                 owner.received(data, now_s)
+                if len(data) < READ_BYTES:
+                    return
+            else:
                 return
         except (BlockingIOError, InterruptedError):
             return
