@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import anyio
@@ -56,7 +56,9 @@ class KeptAudio:
     def __init__(self) -> None:
         self.frames: list[AudioFrame] = []
 
-    def begin_turn(self, turn: int, hint: RecognitionHint) -> None: ...
+    def begin_turn(self, turn: int, hint: RecognitionHint, look_back: Sequence[AudioFrame] = ()) -> None:
+        self.frames += look_back
+
     def pause(self) -> None: ...
     def resume(self) -> None: ...
     def end_of_turn(self) -> None: ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -45,7 +45,7 @@ class NoWords:
 
     dropped_ms = 0.0
 
-    def begin_turn(self, turn: int, hint: RecognitionHint) -> None: ...
+    def begin_turn(self, turn: int, hint: RecognitionHint, look_back: Sequence[AudioFrame] = ()) -> None: ...
     def push(self, frame: AudioFrame) -> None: ...
     def pause(self) -> None: ...
     def resume(self) -> None: ...

@@ -58,6 +58,9 @@ class MediaSink(Protocol):
     def on_interrupt(self) -> None:
         """The caller pressed a «stop talking» control (browser `user_interrupted`)."""
 
+    def on_hold(self, held: bool) -> None:
+        """The far end put the call on hold, or took it back: somebody who cannot hear us is not asked anything."""
+
     def on_hang_up(self, reason: str) -> None:
         """The far end is gone or broke the protocol; called exactly once, last."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -21,12 +21,35 @@ class RecognitionHint:
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """A hypothesis for the turn so far. `stable` marks one that covers everything up to a pause."""
+    """A hypothesis for the turn so far. `stable` marks one that the engine does not expect to change."""
 
     turn: int
     text: str
     stable: bool = False
     alternatives: tuple[str, ...] = ()
+    covers_ms: float | None = None
+    """How much of the turn's audio it speaks of, counted from the first frame of the turn (its look-back included).
+    None: all that had been pushed, as with engines that decode whole turns at pauses."""
+
+
+@dataclass(frozen=True, slots=True)
+class UtteranceEnded:
+    """The engine itself takes the turn to be over: evidence for endpointing, not a decision. No `Final` is implied."""
+
+    turn: int
+    covers_ms: float | None = None
+    """As in `Partial`: where in the turn it heard the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class SttReconnected:
+    """The connection to the engine broke and stands again; the audio that was not final was sent anew."""
+
+    turn: int
+    """The turn that was open, or the last one."""
+    lost_ms: float
+    """Audio that could not be sent anew; 0 when nothing was lost."""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +74,7 @@ class SttFailed:
     retryable: bool = True
 
 
-SttEvent = Partial | Final | SttFailed
+SttEvent = Partial | Final | SttFailed | UtteranceEnded | SttReconnected
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +84,11 @@ class SttCapabilities:
     languages: tuple[str, ...]
     partials_while_speaking: bool
     """True when hypotheses arrive during speech, not only at pauses."""
+    continuous: bool = False
+    """True for an engine that wants the audio between turns as well: every frame of the call is pushed, in order."""
+    lag_ms: float = 0.0
+    """How far hypotheses usually trail the audio; endpointing waits in proportion for the words of the last stretch.
+    0 for engines that decode at a pause everything up to it."""
 
 
 class SttStream(Protocol):
@@ -68,14 +96,22 @@ class SttStream(Protocol):
 
     A turn goes `begin_turn`, then `push`, `pause` and `resume` in any number, then `end_of_turn` or
     `abandon_turn`. Exactly one `Final` or `SttFailed` follows each `end_of_turn`; none follows `abandon_turn`.
-    Events of earlier turns may still arrive and carry their own turn number.
+    Events of earlier turns may still arrive and carry their own turn number. The iteration ends only when the stream
+    is closed or its engine is lost for good: a call that did not close it opens another one.
     """
 
-    def begin_turn(self, turn: int, hint: RecognitionHint) -> None:
-        """Start a turn; `turn` grows by one or more each time."""
+    def begin_turn(self, turn: int, hint: RecognitionHint, look_back: Sequence[AudioFrame] = ()) -> None:
+        """Start a turn; `turn` grows by one or more each time.
+
+        `look_back` is the audio from before this moment that belongs to the turn, its first frame first. A continuous
+        engine has heard it already, and learns from it where in its stream the turn began.
+        """
 
     def push(self, frame: AudioFrame) -> None:
-        """Add 20 ms of the caller's audio to the turn."""
+        """Add 20 ms of the caller's audio: to the turn, or for a continuous engine between turns as well.
+
+        Frames that the line lost arrive here as silence, so that gaps keep their length.
+        """
 
     def pause(self) -> None:
         """The caller paused: a good moment for a stable partial, decoded ahead in case the turn ends here."""

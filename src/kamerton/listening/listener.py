@@ -59,13 +59,16 @@ class Listener:
             self._stt.push(frame)
         self._channel.push(frame.pcm, now)
 
+    def said(self, pcm: bytes, now_s: float) -> None:
+        """A frame of the assistant's own voice left for the caller; it may come back as an echo."""
+
+    def tick(self, now_s: float) -> None:
+        """A frame time of the call's clock has passed, whether the line brought a frame or not."""
+
     def open_turn(self, turn: int, onset_s: float, hint: RecognitionHint) -> None:
         """Let the recogniser hear the turn that began at `onset_s`, with the look-back before it."""
-        self._stt.begin_turn(turn, hint)
         since = onset_s - self._settings.look_back_ms / 1000
-        for at_s, frame in self._recent:
-            if at_s >= since:
-                self._stt.push(frame)
+        self._stt.begin_turn(turn, hint, [frame for at_s, frame in self._recent if at_s >= since])
         self._open = True
 
     def pause_turn(self) -> None:

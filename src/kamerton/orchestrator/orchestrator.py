@@ -25,7 +25,7 @@ from kamerton.domain.notices import (
     MindStateChanged,
     Notice,
 )
-from kamerton.domain.recognition import Final, Partial, SttFailed, SttStream
+from kamerton.domain.recognition import Final, Partial, SttFailed, SttReconnected, SttStream, UtteranceEnded
 from kamerton.listening.listener import Listener
 from kamerton.orchestrator import turn_events as ev
 from kamerton.orchestrator.call_events import (
@@ -129,6 +129,9 @@ class Orchestrator:
         """The caller pressed «stop talking»."""
         self._queue.post(ev.StopPressed())
 
+    def on_hold(self, held: bool) -> None:
+        """The far end put the call on hold, or took it back."""
+
     def on_hang_up(self, reason: str) -> None:
         """The far end is gone."""
         self._queue.post(FarEndGone(reason))
@@ -169,6 +172,8 @@ class Orchestrator:
         """Write due frames. A fault ends this call; the clock, which all calls share, goes on."""
         try:
             self._playout.tick(frames)
+            if self._effects.listener is not None:
+                self._effects.listener.tick(self._clock())
         except Exception as error:  # the boundary between a call and the clock
             self._fault = self._fault or error
             self._scope.cancel()
@@ -183,6 +188,7 @@ class Orchestrator:
         patience = services.call.patience
         self._timers.arm("call_limit", anyio.current_time() + patience.call_limit_s)
         self._timers.arm("think", anyio.current_time() + patience.think_deadline_s)
+        self._playout.sent = self._effects.listener.said
         self._media.start(self)
 
     async def _hear_transcripts(self, stream: SttStream) -> None:
@@ -208,6 +214,8 @@ class Orchestrator:
         match event:
             case Partial() | Final() | SttFailed():
                 self._words(event)
+            case UtteranceEnded() | SttReconnected():
+                pass
             case Settled():
                 self._settled(event)
             case ReplyStarted() | ReplyFailed():

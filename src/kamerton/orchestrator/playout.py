@@ -39,6 +39,8 @@ class Playout:
         self._held = False
         self._tail: bytes | None = None
         self.started: Callable[[Utterance], None] | None = None
+        self.sent: Callable[[bytes, float], None] | None = None
+        """Told each frame of speech as it leaves, and when: it may come back as an echo."""
         self.silenced_s: float | None = None
         """Instant at which the line fell silent for the last hold or cut; None while it has not yet."""
 
@@ -198,6 +200,8 @@ class Playout:
 
     def _send(self, pcm: bytes) -> None:
         self._media.send(pcm)
+        if pcm is not self._silence and self.sent is not None:
+            self.sent(pcm, self._clock())
         self._sent_samples += self._frame_samples
 
     def _uncleared_s(self) -> float:

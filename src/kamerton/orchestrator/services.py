@@ -18,6 +18,7 @@ from kamerton.orchestrator.metronome import Metronome
 from kamerton.orchestrator.model_reply import Talk
 from kamerton.orchestrator.router import Router
 from kamerton.orchestrator.settings import CallSettings
+from kamerton.orchestrator.stopping import Stopping
 
 
 class Voice(Protocol):
@@ -95,3 +96,5 @@ class CallServices:
     waits: ExpectedWait = field(default_factory=ExpectedWait)
     """How long answers take, learned over all calls."""
     sessions: Sessions | None = None
+    stopping: Stopping = field(default_factory=Stopping)
+    """The service's wish to stop."""

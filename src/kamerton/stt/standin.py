@@ -69,7 +69,7 @@ class ScriptedStream:
         """Nothing is ever dropped."""
         return 0.0
 
-    def begin_turn(self, turn: int, hint: RecognitionHint) -> None:
+    def begin_turn(self, turn: int, hint: RecognitionHint, look_back: Sequence[AudioFrame] = ()) -> None:
         """Start a turn; the hint changes nothing."""
         self.abandon_turn()
         self._turn = turn

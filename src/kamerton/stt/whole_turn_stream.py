@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final as FinalValue
 
@@ -64,11 +64,13 @@ class WholeTurnStream:
         """Audio of overlong turns that was let go, oldest first."""
         return self._buffer.dropped_ms
 
-    def begin_turn(self, turn: int, hint: RecognitionHint) -> None:
+    def begin_turn(self, turn: int, hint: RecognitionHint, look_back: Sequence[AudioFrame] = ()) -> None:
         """Start a turn; one that was not ended is forgotten."""
         self.abandon_turn()
         if not self._closed:
             self._turn, self._hint = turn, hint
+            for frame in look_back:
+                self._buffer.push(frame.pcm)
 
     def push(self, frame: AudioFrame) -> None:
         """Add audio to the turn; between turns it is ignored."""

@@ -169,6 +169,10 @@ class RecordingSink:
         """Keep an interrupt."""
         self._add(("interrupt",))
 
+    def on_hold(self, held: bool) -> None:
+        """Keep a hold, or its end."""
+        self._add(("hold", held))
+
     def on_hang_up(self, reason: str) -> None:
         """Keep the hang-up."""
         self._add(("hang_up", reason))

@@ -65,7 +65,7 @@ async def next_event(stream: SttStream) -> SttEvent:
 
 async def outcome(stream: SttStream) -> Final | SttFailed:
     """The next event that ends a turn."""
-    while isinstance(event := await next_event(stream), Partial):
+    while not isinstance(event := await next_event(stream), Final | SttFailed):
         pass
     return event
 

@@ -116,6 +116,11 @@ class Intake:
         else:
             self._sink.on_interrupt()
 
+    def hold(self, held: bool) -> None:
+        """The far end put the call on hold, or took it back. Before the call is ready it changes nothing."""
+        if self._end_reason is None and self._sink is not None:
+            self._sink.on_hold(held)
+
     def hang_up(self, reason: str) -> None:
         """The call is over; nothing is delivered after this, and an incomplete frame is dropped. Safe to repeat."""
         if self._end_reason is not None:

@@ -57,6 +57,9 @@ class _HungUp:
     def on_interrupt(self) -> None:
         """Nor is the button."""
 
+    def on_hold(self, held: bool) -> None:
+        """Nor what becomes of the line."""
+
     def on_hang_up(self, reason: str) -> None:
         """No need to go on talking."""
         self.gone = True

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import anyio
 import pytest
@@ -32,8 +32,9 @@ class NotedStream:
         self.calls: list[str] = []
         self.frames: list[AudioFrame] = []
 
-    def begin_turn(self, turn: int, hint: RecognitionHint) -> None:
+    def begin_turn(self, turn: int, hint: RecognitionHint, look_back: Sequence[AudioFrame] = ()) -> None:
         self.calls.append(f"begin {turn}")
+        self.frames += look_back
 
     def push(self, frame: AudioFrame) -> None:
         self.frames.append(frame)
