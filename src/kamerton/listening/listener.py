@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from kamerton.domain.audio import FRAME_MS, AudioFormat, AudioFrame
-from kamerton.domain.recognition import RecognitionHint, SttStream
+from kamerton.domain.recognition import RecognitionHint, TurnAudio
 from kamerton.listening import segmenter
 from kamerton.listening.endpointing import EndpointingSettings
 from kamerton.listening.gate import VadSettings
@@ -29,17 +29,20 @@ class ListeningSettings:
 class Listener:
     """Turns the caller's frames into segment events and feeds the recogniser while a turn is open.
 
-    `report` is called on the loop with each segment event. Not safe to use from other threads.
+    `report` is called on the loop with each segment event. A `continuous` recogniser gets the audio between turns as
+    well. Not safe to use from other threads.
     """
 
     def __init__(
         self,
         audio_format: AudioFormat,
         vad: VadBatcher,
-        stt: SttStream,
+        stt: TurnAudio,
         settings: ListeningSettings,
         clock: Callable[[], float],
         report: Callable[[SegmentEvent], None],
+        *,
+        continuous: bool = False,
     ) -> None:
         self._settings = settings
         self._stt = stt
@@ -50,12 +53,13 @@ class Listener:
         # 700 ms cover the frames that arrive between an onset and the moment it is recognised as speech.
         self._recent: deque[tuple[float, AudioFrame]] = deque(maxlen=int((settings.look_back_ms + 700) / FRAME_MS))
         self._open = False
+        self._continuous = continuous
 
     def hear(self, frame: AudioFrame) -> None:
         """Take the next 20 ms of the caller's audio; ignored once closed."""
         now = self._clock()
         self._recent.append((now, frame))
-        if self._open:
+        if self._open or self._continuous:
             self._stt.push(frame)
         self._channel.push(frame.pcm, now)
 

@@ -37,9 +37,11 @@ from kamerton.listening.vad import VadBatcher
 from kamerton.orchestrator.metronome import Metronome
 from kamerton.orchestrator.model_reply import Talk
 from kamerton.orchestrator.orchestrator import Orchestrator
+from kamerton.orchestrator.recent_calls import RecentCalls
 from kamerton.orchestrator.router import AnswerSources, Router
 from kamerton.orchestrator.services import CallServices, ModelAnswers, Sessions, Voice
 from kamerton.orchestrator.settings import CallSettings
+from kamerton.orchestrator.stopping import Stopping
 from kamerton.orchestrator.workers import InlineWorker
 from kamerton.testing.loopback_media import FarBuffer, LoopbackMedia
 
@@ -191,11 +193,18 @@ class LabCall:
 
     media: LoopbackMedia
     started_s: float
+    stopping: Stopping
+    """Begin it to stop the service."""
     speech: list[tuple[float, float]] = field(default_factory=list)
+    gaps: list[tuple[float, float]] = field(default_factory=list)
 
     def says(self, start_s: float, end_s: float) -> None:
         """The caller speaks between two instants, in seconds since the call's start."""
         self.speech.append((start_s, end_s))
+
+    def sends_nothing(self, start_s: float, end_s: float) -> None:
+        """No frame arrives between two instants: a gap of the network, or a phone that saves them in silence."""
+        self.gaps.append((start_s, end_s))
 
     async def until(self, at_s: float) -> None:
         """Wait until an instant of the call."""
@@ -218,6 +227,10 @@ class LabCall:
         return 0.0
 
 
+def _within(spans: Sequence[tuple[float, float]], at_s: float) -> bool:
+    return any(start_s <= at_s + 1e-9 < end_s - 1e-9 for start_s, end_s in spans)
+
+
 @dataclass(slots=True)
 class CallLab:
     """Makes calls. Change its fields before `call`."""
@@ -237,6 +250,7 @@ class CallLab:
     talk: Callable[[str], Talk] | None = None
     model_answers: ModelAnswers | None = None
     sessions: Sessions | None = None
+    recent: RecentCalls = field(default_factory=RecentCalls)
     fillers: Mapping[str, Sequence[str]] = field(
         default_factory=lambda: {"thinking": ("секунду",), "still_working": ("ещё ищу", "почти готово")}
     )
@@ -261,7 +275,7 @@ class CallLab:
                     LoopbackMedia(CallInfo(f"lab-{number}" if number else "lab", "loopback", PHONE), self.far_buffer)
                     for number in range(count)
                 ]
-                calls = tuple(LabCall(media, anyio.current_time()) for media in medias)
+                calls = tuple(LabCall(media, anyio.current_time(), services.stopping) for media in medias)
                 for call in calls:
                     callers.start_soon(self._speak, call)
                 async with anyio.create_task_group() as conducted:
@@ -283,8 +297,8 @@ class CallLab:
             frame += 1
             await anyio.sleep_until(call.started_s + frame * _FRAME_S)
             at_s = (frame - 1) * _FRAME_S
-            loud = any(start_s <= at_s + 1e-9 < end_s - 1e-9 for start_s, end_s in call.speech)
-            call.media.speak(voice if loud else silence)
+            if not _within(call.gaps, at_s):
+                call.media.speak(voice if _within(call.speech, at_s) else silence)
 
     def _services(self, metronome: Metronome, vad: VadBatcher) -> CallServices:
         return CallServices(
@@ -305,4 +319,5 @@ class CallLab:
             talk=self.talk,
             model_answers=self.model_answers,
             sessions=self.sessions,
+            recent=self.recent,
         )
