@@ -199,15 +199,15 @@ async def test_a_bug_of_the_brain_ends_that_call_politely_and_no_other() -> None
     assert healthy.of_kind(TurnFinished)[-1].user_text == "да."
 
 
-async def test_a_bug_inside_the_clock_ends_that_call_and_no_other() -> None:
+async def test_a_bug_of_who_watches_harms_no_call() -> None:
     calls = lab()
     calls.observers = (RaisingObserver("lab-1"),)
-    async with calls.calls(2) as (healthy, broken):
-        await broken.until(4.0)
-        assert broken.media.end_reason is not None
-        assert healthy.media.end_reason is None
-        assert healthy.of_kind(TurnFinished)[0].outcome == "played"
-    assert [f.ended_by for f in broken.of_kind(CallFinished)] == ["error"]
+    async with calls.calls(2) as (healthy, unseen):
+        await unseen.until(4.0)
+        for call in (healthy, unseen):
+            assert call.media.end_reason is None
+            assert call.of_kind(TurnFinished)[0].outcome == "played"
+    assert [f.ended_by for f in unseen.of_kind(CallFinished)] == ["caller"]
 
 
 async def test_slow_words_are_covered_by_fillers_that_never_repeat() -> None:

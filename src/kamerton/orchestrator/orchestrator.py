@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import anyio
 
-from kamerton.domain.audio import AudioFrame
+from kamerton.domain.audio import AudioFrame, Clip
 from kamerton.domain.errors import EngineError
 from kamerton.domain.media import CallMedia
 from kamerton.domain.notices import (
@@ -91,6 +93,7 @@ class Orchestrator:
         self._scope = anyio.CancelScope()
         self._ended: tuple[EndedBy, str] | None = None
         self._fault: Exception | None = None
+        self._unseen = False
 
     async def run(self) -> None:
         """Conduct the call to its end. Raises nothing but cancellation; leaves no task, timer or connection behind."""
@@ -108,16 +111,15 @@ class Orchestrator:
         finally:
             self._services.metronome.leave(self._tick)
             self._queue.close()
-            session = self._conversation.session
             self._put_away(ended[0])
-            duration_s = anyio.current_time() - started_s
-            finished = CallFinished(
-                info.call_id, ended[0], ended[1], duration_s, dict(session.variables), session.current_state_id
-            )
+            session, duration_s = self._conversation.session, anyio.current_time() - started_s
             # Told before the line is closed, so that a page learns how its call ended.
-            self._publish(finished)
-            with anyio.CancelScope(shield=True), anyio.move_on_after(_HANG_UP_S):
-                await self._media.hang_up(ended[1])
+            self._publish(
+                CallFinished(
+                    info.call_id, ended[0], ended[1], duration_s, dict(session.variables), session.current_state_id
+                )
+            )
+            await self._hang_up(ended[1])
 
     def on_audio(self, frame: AudioFrame) -> None:
         """A frame of the caller arrived."""
@@ -238,9 +240,17 @@ class Orchestrator:
             self._step(ev.BotSettled(filler, settled.outcome == "played", settled.last))
 
     def _publish(self, notice: Notice) -> None:
-        self._media.notify(notice)
+        self._show(self._media.notify, notice)
         for observer in self._services.observers:
-            observer.observe(self._media.info.call_id, notice)
+            self._show(partial(observer.observe, self._media.info.call_id), notice)
+
+    def _show(self, watcher: Callable[[Notice], None], notice: Notice) -> None:
+        try:
+            watcher(notice)
+        except Exception:  # the boundary between a call and who watches it: the call goes on without being seen
+            if not self._unseen:
+                log.exception("what happens in the call could not be shown to a page, a log or a metric; it goes on")
+            self._unseen = True
 
     def _end(self, by: EndedBy, reason: str) -> None:
         self._ended = self._ended or (by, reason)
@@ -253,17 +263,30 @@ class Orchestrator:
         """The turn loop is stuck: end the call from outside of it."""
         self._fail(EngineError("the event queue overflowed: the call's turn loop is stuck; report this as a bug"))
 
+    async def _hang_up(self, reason: str) -> None:
+        with anyio.CancelScope(shield=True), anyio.move_on_after(_HANG_UP_S):
+            try:
+                await self._media.hang_up(reason)
+            except Exception:  # the boundary to a transport: it closes what is left of its connection by itself
+                log.exception("the call could not be hung up")
+
     def _put_away(self, by: EndedBy) -> None:
         """A dialogue that came to its own end is forgotten; the caller of any other may come back to it."""
         if by != "bot":
             self._services.recent.keep(self._conversation.session)
         if self._services.sessions is not None and by in ("caller", "bot"):
-            self._services.sessions.forget(self._media.info.call_id)
+            try:
+                self._services.sessions.forget(self._media.info.call_id)
+            except Exception:  # the boundary to the journal: a call that is over is hung up all the same
+                log.exception("the session of a call that is over could not be forgotten")
 
     def _settle_rest(self) -> None:
         """The call ends: settle what was still being said, so that every utterance has its outcome."""
         self._take_settled()
-        self._playout.cut()
+        try:
+            self._playout.cut()
+        except Exception as error:  # the boundary to a transport that cannot tell what was heard
+            self._fault = self._fault or error
         self._take_settled()
         self._publish(MindStateChanged(MindState.IDLE))
 
@@ -273,21 +296,24 @@ class Orchestrator:
                 self._replies.settled(event)
 
     async def _apologise(self) -> None:
-        """Say the apology of a call that failed."""
-        self._playout.cut()
-        clip = self._apology
-        if clip is None:
-            with anyio.move_on_after(_APOLOGY_MADE_S):
-                try:
-                    clip = await self._services.voice.clip(self._services.phrases["apology"], self._media.info.format)
-                except EngineError as error:
-                    log.warning("not even an apology could be made", extra={"reason": str(error)})
-        if clip is None:
-            return
-        self._playout.utter("prompt", clip)
-        deadline_s = anyio.current_time() + _APOLOGY_S
-        while self._playout.busy and anyio.current_time() < deadline_s:
-            await self._queue.next_before(deadline_s)
+        """Say the apology of a call that failed, if anything can be said at all."""
+        try:
+            clip = self._apology or await self._made_apology()
+            if clip is None:
+                return
+            self._playout.cut()
+            self._playout.utter("prompt", clip)
+            deadline_s = anyio.current_time() + _APOLOGY_S
+            while self._playout.busy and anyio.current_time() < deadline_s:
+                await self._queue.next_before(deadline_s)
+        except Exception:  # the boundary of a call, once more: what failed may be what the apology needs
+            log.exception("the apology of a failed call could not be said")
+
+    async def _made_apology(self) -> Clip | None:
+        """The apology, when it is not at hand."""
+        with anyio.move_on_after(_APOLOGY_MADE_S):
+            return await self._services.voice.clip(self._services.phrases["apology"], self._media.info.format)
+        return None
 
 
 def _name_of(error: Exception) -> str:
