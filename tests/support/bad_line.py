@@ -40,6 +40,9 @@ from kamerton.testing.virtual_loop import VirtualLoop
 Samples = npt.NDArray[np.float64]
 
 SENTENCES: Final = ("nobody-available", "something-wrong", "try-again", "too-short", "call-waiting")
+OTHER_SENTENCES: Final = tuple(
+    f"synthetic/{name}" for name in ("documents", "operator", "correct-150", "weather", "card")
+)
 RATE_HZ: Final = PHONE.rate_hz
 LEAD_S: Final = 3.0
 PAUSE_S: Final = 3.0
@@ -79,8 +82,7 @@ class Figures:
 
 def five_sentences(names: Sequence[str] = SENTENCES, level_dbfs: float | None = None) -> Script:
     """Sentences with pauses of three seconds between them, each at `level_dbfs` if given (loud parts)."""
-    with (SHARED_AUDIO / "transcripts.tsv").open(encoding="utf-8") as file:
-        spans = {row["file"]: (float(row["speech_start_s"]), float(row["speech_end_s"])) for row in csv.DictReader(file, delimiter="\t")}
+    spans = {**_spans(""), **_spans("synthetic/")}
     pieces, found, at_s = [np.zeros(int(LEAD_S * RATE_HZ))], [], LEAD_S
     for name in names:
         clip = read_wav_file(SHARED_AUDIO / f"{name}.wav")
@@ -92,6 +94,12 @@ def five_sentences(names: Sequence[str] = SENTENCES, level_dbfs: float | None = 
         pieces += [samples, np.zeros(int(PAUSE_S * RATE_HZ))]
         at_s += len(samples) / RATE_HZ + PAUSE_S
     return Script(np.concatenate(pieces), tuple(found))
+
+
+def _spans(folder: str) -> dict[str, tuple[float, float]]:
+    with (SHARED_AUDIO / folder / "transcripts.tsv").open(encoding="utf-8") as file:
+        rows = csv.DictReader(file, delimiter="\t")
+        return {folder + row["file"]: (float(row["speech_start_s"]), float(row["speech_end_s"])) for row in rows}
 
 
 def speech_level(samples: Samples) -> float:
@@ -289,23 +297,27 @@ OPEN_GATE: Final = replace(
 def main() -> None:
     """Print the table."""
     model = SileroModel(find_silero())
-    script = five_sentences()
+    scripts = five_sentences(), five_sentences(OTHER_SENTENCES)
     header = "found pauses cut starts ducks unended onset end judged".split()
-    print(f"{'line':20}", *(f"{name:>8}" for name in header))
+    print(f"{'line':26}", *(f"{name:>8}" for name in header))
     for name, make in lines().items():
         for label, vad in (("", None), ("  open", OPEN_GATE)):
-            samples = make(script)
+            rows = []
+            for script in scripts:
+                with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+                    events, share = runner.run(listen(make(script), model, vad))
+                rows.append(judge(events, script.spans, share))
+            print(f"{name + label:26}", *(f"{cell:>8}" for cell in _cells(rows)))
 
 
-            with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-                events, share = runner.run(listen(samples, model, vad))
-            f = judge(events, script.spans, share)
-            cells = (f.found, f.false_pauses, f.cut_short, f.false_starts, f.false_ducks, f.unended)
-            print(
-                f"{name + label:20}",
-                *(f"{cell:8d}" for cell in cells),
-                f"{f.worst_onset_ms:8.0f}{f.worst_end_ms:9.0f}{100 * f.judged:8.0f} %",
-            )
+def _cells(rows: Sequence[Figures]) -> list[str]:
+    counts = ("found", "false_pauses", "cut_short", "false_starts", "false_ducks", "unended")
+    return [
+        *(str(sum(getattr(row, name) for row in rows)) for name in counts),
+        f"{max(row.worst_onset_ms for row in rows):.0f}",
+        f"{max(row.worst_end_ms for row in rows):.0f}",
+        f"{100 * sum(row.judged for row in rows) / len(rows):.0f} %",
+    ]
 
 
 if __name__ == "__main__":

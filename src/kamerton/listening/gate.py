@@ -37,13 +37,13 @@ class VadSettings:
     """How far below the caller's own loudness the floor is for one who whispers."""
     gate_lowest_floor_dbfs: float = -80.0
     """Nothing quieter than this is ever speech."""
-    gate_first_floor_dbfs: float = -70.0
+    gate_first_floor_dbfs: float = -78.0
     """The floor of a caller who has not spoken yet."""
     gate_above_noise_db: float = 8.0
     """How far above the line's own noise a window must be to be judged at all."""
     gate_above_loud_noise_db: float = 3.0
     """The same where the noise comes near the caller's loudness; in between it is two fifths of the distance."""
-    clear_db: float = 20.0
+    clear_db: float = 36.0
     """A caller who is that much louder than the line's noise is heard clearly. With less, level does not say where
     speech ends, and the network is asked about every window until it has heard none for `hold_windows`."""
     hold_windows: int = 10
@@ -54,8 +54,10 @@ class VadSettings:
     """Windows of one call that may wait (2 s); beyond it the oldest is dropped and counted."""
 
 
-_FIRST_NOISE_DBFS: Final = -78.0
+_FIRST_NOISE_DBFS: Final = -90.0
 _FIRST_SPEECH_DBFS: Final = -25.0
+_FIRST_WINDOWS: Final = 16
+"""Windows without speech (half a second) before anything is believed of a line's noise."""
 _RUN: Final = 3
 """Windows before a level that it is compared with: the loudest of four says how loud a stretch of 128 ms is."""
 _BUCKET_WINDOWS: Final = 24
@@ -76,12 +78,14 @@ class NoiseGate:
         "_bucket_dbfs",
         "_buckets",
         "_held",
+        "_new",
         "_recent",
         "_settings",
         "_sound_dbfs",
         "_speech_dbfs",
         "clear",
         "noise_dbfs",
+        "quiet_dbfs",
         "threshold_dbfs",
     )
 
@@ -93,16 +97,19 @@ class NoiseGate:
         self._bucket_dbfs = math.inf
         self._speech_dbfs: float | None = None
         self._held = 0
+        self._new = _FIRST_WINDOWS
         self.noise_dbfs = _FIRST_NOISE_DBFS
         self.clear = False
         """The caller is known to be much louder than the line's noise."""
         self.threshold_dbfs = 0.0
-        """Level below which audio counts as silence."""
+        """Level below which a window counts as silence without asking the network."""
+        self.quiet_dbfs = 0.0
+        """Level below which a sound is over. Of a caller who is not heard clearly, level does not tell."""
         self._set()
 
     def is_sound(self, level_dbfs: float) -> bool:
-        """True when a level is well above the line's noise."""
-        return level_dbfs >= self._sound_dbfs
+        """True when a level is well above the line's noise, as soon as something is known of it."""
+        return level_dbfs >= self._sound_dbfs and not self._new
 
     def holds(self) -> bool:
         """Whether the network is to be asked about the next window however quiet it is."""
@@ -112,20 +119,13 @@ class NoiseGate:
         """Take a window without speech into account; `still` when the line stood still in it."""
         if self._held:
             self._held -= 1
+        if self._new:
+            self._new -= 1
         if still:
             return
         recent = self._recent
         if len(recent) == _RUN:
-            stretch_dbfs = max(level_dbfs, *recent)
-            self._bucket += 1
-            if stretch_dbfs < self._bucket_dbfs:
-                self._bucket_dbfs = stretch_dbfs
-                if stretch_dbfs < self.noise_dbfs or not self._buckets:
-                    self._follow()
-            if self._bucket >= _BUCKET_WINDOWS:
-                self._buckets.append(self._bucket_dbfs)
-                self._bucket, self._bucket_dbfs = 0, math.inf
-                self._follow()
+            self._measure(max(level_dbfs, *recent))
         recent.append(level_dbfs)
 
     def learn_speech(self, level_dbfs: float) -> None:
@@ -139,8 +139,20 @@ class NoiseGate:
             self._speech_dbfs = known + (0.3 if level_dbfs > known else 0.05) * (level_dbfs - known)
         self._set()
 
+    def _measure(self, stretch_dbfs: float) -> None:
+        self._bucket += 1
+        quieter = stretch_dbfs < self._bucket_dbfs
+        if quieter:
+            self._bucket_dbfs = stretch_dbfs
+        if self._bucket >= _BUCKET_WINDOWS:
+            self._buckets.append(self._bucket_dbfs)
+            self._bucket, self._bucket_dbfs = 0, math.inf
+            self._follow()
+        elif (quieter and self._buckets) or (not self._buckets and self._bucket >= _FIRST_WINDOWS):
+            self._follow()
+
     def _follow(self) -> None:
-        self.noise_dbfs = max(min((*self._buckets, self._bucket_dbfs)), SILENCE_DBFS)
+        self.noise_dbfs = min((*self._buckets, self._bucket_dbfs))
         self._set()
 
     def _set(self) -> None:
@@ -152,9 +164,14 @@ class NoiseGate:
             floor_dbfs = speech_dbfs - settings.gate_below_speech_db
             floor_dbfs = min(max(floor_dbfs, settings.gate_lowest_floor_dbfs), settings.gate_floor_dbfs)
             distance_db = speech_dbfs - self.noise_dbfs
-        self.clear = speech_dbfs is not None and distance_db >= settings.clear_db
+        heard_dbfs = min(distance_db, (speech_dbfs or 0.0) - settings.gate_lowest_floor_dbfs)
+        self.clear = speech_dbfs is not None and heard_dbfs >= settings.clear_db
         margin_db = min(max(0.4 * distance_db, settings.gate_above_loud_noise_db), settings.gate_above_noise_db)
         self.threshold_dbfs = max(floor_dbfs, self.noise_dbfs + margin_db)
+        if speech_dbfs is None:
+            self.quiet_dbfs = max(settings.gate_floor_dbfs, self.threshold_dbfs)
+        else:
+            self.quiet_dbfs = self.threshold_dbfs if self.clear else -math.inf
         self._sound_dbfs = max(settings.sound_floor_dbfs, self.noise_dbfs + settings.sound_above_noise_db)
 
 

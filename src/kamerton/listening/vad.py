@@ -18,7 +18,7 @@ import numpy as np
 
 from kamerton.domain.audio import SAMPLE_BYTES, AudioFormat
 from kamerton.domain.work import Worker
-from kamerton.listening.gate import QUARTERS, NoiseGate, VadSettings, power_of, window_levels
+from kamerton.listening.gate import QUARTERS, SILENCE_DBFS, NoiseGate, VadSettings, power_of, window_levels
 from kamerton.listening.line_filter import STATES, LineFilter
 from kamerton.listening.network import GuardedNetwork
 from kamerton.listening.silero import STATE_SIZE, WINDOW_SHAPES, Floats, VadModel, WindowShape
@@ -29,6 +29,7 @@ _FULL_SCALE: Final = 32768.0
 _SPEECH: Final = 0.5
 _NO_SPEECH: Final = 0.35
 _GUESS_SPEECH: Final = 0.9
+_WARM_UP_WINDOWS: Final = 4
 _RESET_AFTER_SILENT_WINDOWS: Final = 32
 _UNSTIRRED: Final[Floats] = np.zeros((2, STATE_SIZE), dtype=np.float32)
 """The network's state before it has heard anything; shared, never written to."""
@@ -71,10 +72,11 @@ class VadChannel:
 
     __slots__ = (
         "_batcher",
+        "_before",
         "_failed",
         "_gate",
         "_open",
-        "_previous",
+        
         "_rest",
         "_silent_windows",
         "_sink",
@@ -111,7 +113,7 @@ class VadChannel:
         self._window_bytes = shape.window * SAMPLE_BYTES
         self._window_ms = shape.window_ms
         self._rest = b""
-        self._previous: Floats | None = None
+        self._before: deque[Floats] = deque(maxlen=_WARM_UP_WINDOWS)
         self._silent_windows = _RESET_AFTER_SILENT_WINDOWS
         self._open = True
 
@@ -147,22 +149,34 @@ class VadChannel:
             still: the line stood still in a part of it.
         """
         gate = self._gate
-        threshold = gate.threshold_dbfs
-        if level_dbfs < threshold and (still or not gate.holds()):
+        if level_dbfs < gate.threshold_dbfs and (level_dbfs <= SILENCE_DBFS or not gate.holds()):
             gate.learn_silence(level_dbfs, still)
             self._silent(heard, level_dbfs, end_s)
             return False
-        if self._silent_windows >= _RESET_AFTER_SILENT_WINDOWS:
-            self.state = _UNSTIRRED
-        if self._silent_windows and self._previous is not None:
-            # The network hears the window before the first loud one, so that it does not start cold in mid-word.
-            self.pending.append((self._previous, None))
+        if self._silent_windows:
+            self._warm_up()
         self._silent_windows = 0
-        tail_ms = self._quiet_tail_ms(quarter_powers, threshold) if gate.clear else 0.0
+        tail_ms = self._quiet_tail_ms(quarter_powers, gate.quiet_dbfs)
         loud = gate.is_sound(level_dbfs)
         window = VadWindow(0.0, level_dbfs, tail_ms, self._window_ms, end_s, loud, still)
         self.pending.append((heard.copy(), window))
         return True
+
+    def _warm_up(self) -> None:
+        """Let the network hear what came before the first loud window, so that it does not start cold in mid-word.
+
+        On a clear line one window of silence is enough, and a state that has seen long silence is of no more use. In
+        noise the network needs to know the noise: it keeps what it knew, and hears more of it.
+        """
+        before = self._before
+        if self._gate.clear:
+            if self._silent_windows >= _RESET_AFTER_SILENT_WINDOWS:
+                self.state = _UNSTIRRED
+            if before:
+                self.pending.append((before[-1], None))
+        else:
+            self.pending.extend([(previous, None) for previous in before])
+        before.clear()
 
     def judged(self, window: VadWindow, probability: float) -> None:
         """The network's word on a window: the gate learns from it, the call is told."""
@@ -181,7 +195,7 @@ class VadChannel:
 
     def _silent(self, heard: Floats, level_dbfs: float, end_s: float) -> None:
         self._silent_windows += 1
-        self._previous = heard.copy()
+        self._before.append(heard.copy())
         if self._silent_windows > 2 * _RESET_AFTER_SILENT_WINDOWS:
             return  # further silence is no news
         window = VadWindow(0.0, level_dbfs, self._window_ms, self._window_ms, end_s)
@@ -191,10 +205,10 @@ class VadChannel:
             self.report(window)
 
     def _quiet_tail_ms(self, quarter_powers: list[float], threshold_dbfs: float) -> float:
-        """How much of the window's end is below the gate, in steps of a quarter window."""
+        """How much of the window's end is quiet, in steps of a quarter window."""
         threshold = power_of(threshold_dbfs)
         quiet = 0
-        while quiet < QUARTERS - 1 and quarter_powers[QUARTERS - 1 - quiet] < threshold:
+        while quiet < QUARTERS and quarter_powers[QUARTERS - 1 - quiet] < threshold:
             quiet += 1
         return quiet * self._window_ms / QUARTERS
 
