@@ -34,6 +34,8 @@ _RESET_AFTER_SILENT_WINDOWS: Final = 32
 _UNSTIRRED: Final[Floats] = np.zeros((2, STATE_SIZE), dtype=np.float32)
 """The network's state before it has heard anything; shared, never written to."""
 _AT_REST: Final[Floats] = np.zeros(STATES, dtype=np.float32)
+_ZEROS: Final = {rate: bytes(shape.window * SAMPLE_BYTES) for rate, shape in WINDOW_SHAPES.items()}
+_NO_POWER: Final = [0.0] * QUARTERS
 _FILTERS: Final = {rate: LineFilter(rate, shape.window) for rate, shape in WINDOW_SHAPES.items()}
 
 
@@ -309,8 +311,10 @@ class VadBatcher:
         states = np.array([channel.filter_state for channel in channels])
         heard, measured, after = _FILTERS[rate_hz].run(samples.reshape(len(channels), -1), states)
         levels, quarters, still = window_levels(measured)
-        for index, (channel, (_, end_s)) in enumerate(zip(channels, arrived, strict=True)):
+        for index, (channel, (pcm, end_s)) in enumerate(zip(channels, arrived, strict=True)):
             channel.filter_state = after[index]
+            if pcm == _ZEROS[rate_hz]:  # nothing at all, however long the filter rings from what was before
+                levels[index], quarters[index], still[index] = SILENCE_DBFS, _NO_POWER, True
             if channel.sort(heard[index], end_s, levels[index], quarters[index], still[index]):
                 ready[channel] = None
 
