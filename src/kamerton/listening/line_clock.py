@@ -25,7 +25,7 @@ BURST_S: Final = 0.400
 """How long a line may bring nothing before silence is written in for good. A lost TCP segment comes 200 to 300 ms late
 together with all that followed it: then nothing was missing at all."""
 
-_LATE_FRAMES: Final = 0.75
+_LATE_FRAMES: Final = 0.9
 _DRIFT_S: Final = 0.0005 * FRAME_S
 """How much the expectation gives way per frame: a sender's clock may be slow by 500 millionths."""
 
