@@ -1,18 +1,15 @@
 """Listening measured on a bad line: the real network, gate and segmenter on recorded speech, at exact instants.
 
-`python tests/support/bad_line.py` prints the table of docs/line.md. Speech is recorded; what the line adds to it is made here, the
-same every time.
+`tools/measure_bad_line.py` prints the table of docs/line.md from it. Speech is recorded; what the line adds to it is
+made here, the same every time.
 """
 
 from __future__ import annotations
-
-import asyncio
 
 import csv
 import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 import anyio
@@ -32,10 +29,9 @@ from kamerton.listening.segmenter import (
     SpeechStarted,
     SpeechSuspected,
 )
-from kamerton.listening.silero import SileroModel, VadModel, find_silero
+from kamerton.listening.silero import VadModel
 from kamerton.listening.vad import VadBatcher
 from kamerton.orchestrator.workers import InlineWorker
-from kamerton.testing.virtual_loop import VirtualLoop
 
 Samples = npt.NDArray[np.float64]
 
@@ -219,7 +215,15 @@ def judge(events: Sequence[SegmentEvent], spans: Sequence[tuple[float, float]], 
         unended += not last
         end_ms += [abs(last[-1] - end_s) * 1000] if last else []
     return Figures(
-        found, false_pauses, cut_short, sum(map(outside, starts)), sum(map(outside, ducks)), unended, max(onset_ms), max(end_ms), judged
+        found=found,
+        false_pauses=false_pauses,
+        cut_short=cut_short,
+        false_starts=sum(map(outside, starts)),
+        false_ducks=sum(map(outside, ducks)),
+        unended=unended,
+        worst_onset_ms=max(onset_ms),
+        worst_end_ms=max(end_ms),
+        judged=judged,
     )
 
 
@@ -288,37 +292,5 @@ def lines() -> dict[str, Callable[[Script], Samples]]:
     }
 
 
-OPEN_GATE: Final = replace(
-    VadSettings(), gate_floor_dbfs=-math.inf, gate_above_noise_db=-math.inf
-)
+OPEN_GATE: Final = replace(VadSettings(), gate_floor_dbfs=-math.inf, gate_above_noise_db=-math.inf)
 """A gate that lets everything through to the network."""
-
-
-def main() -> None:
-    """Print the table."""
-    model = SileroModel(find_silero())
-    scripts = five_sentences(), five_sentences(OTHER_SENTENCES)
-    header = "found pauses cut starts ducks unended onset end judged".split()
-    print(f"{'line':26}", *(f"{name:>8}" for name in header))
-    for name, make in lines().items():
-        for label, vad in (("", None), ("  open", OPEN_GATE)):
-            rows = []
-            for script in scripts:
-                with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-                    events, share = runner.run(listen(make(script), model, vad))
-                rows.append(judge(events, script.spans, share))
-            print(f"{name + label:26}", *(f"{cell:>8}" for cell in _cells(rows)))
-
-
-def _cells(rows: Sequence[Figures]) -> list[str]:
-    counts = ("found", "false_pauses", "cut_short", "false_starts", "false_ducks", "unended")
-    return [
-        *(str(sum(getattr(row, name) for row in rows)) for name in counts),
-        f"{max(row.worst_onset_ms for row in rows):.0f}",
-        f"{max(row.worst_end_ms for row in rows):.0f}",
-        f"{100 * sum(row.judged for row in rows) / len(rows):.0f} %",
-    ]
-
-
-if __name__ == "__main__":
-    main()

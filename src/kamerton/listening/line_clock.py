@@ -1,9 +1,9 @@
 """A call's frames on the call's clock: what the line lost or never sent becomes silence of the same length.
 
-Neither AudioSocket nor a page numbers its frames, so the clock alone tells. A frame that comes later than the best ones
-did may be late or may follow a lost one; the frames after it show which: if none of them catches up within `PATIENCE_S`,
-something is missing before it. Frames in question are held back until then (nobody waits for them but the recogniser, and
-only on a line that loses or delays frames); silence goes in where it belongs, not after it.
+Neither AudioSocket nor a page numbers its frames, so the clock alone tells. A frame that comes later than the best
+ones did may be late or may follow a lost one; the frames after it show which: if none of them catches up within
+`PATIENCE_S`, something is missing before it. Frames in question are held back until then (nobody waits for them but
+the recogniser, and only on a line that loses or delays frames); silence goes in where it belongs, not after it.
 
 Pure: instants are given, nothing is awaited.
 """
@@ -18,9 +18,9 @@ from kamerton.domain.audio import FRAME_MS, AudioFormat, AudioFrame
 
 FRAME_S: Final = FRAME_MS / 1000
 PATIENCE_S: Final = 0.080
-"""How late a frame may be before it counts as missing. Jitter of mobile and home networks stays below 60 ms in nearly
-all cases, which is also what Asterisk's jitter buffer is set to; and with 80 ms of it and 90 ms of silence a pause is still
-noticed before the shortest end of a turn (200 ms after the true end of speech)."""
+"""How late a frame may be before it counts as missing. Three frames late is ordinary jitter of a mobile or home
+network, more is rare; and with 80 ms of patience and 90 ms of silence a pause is still noticed before the shortest end
+of a turn (200 ms after the true end of speech)."""
 BURST_S: Final = 0.400
 """How long a line may bring nothing before silence is written in for good. A lost TCP segment comes 200 to 300 ms late
 together with all that followed it: then nothing was missing at all."""
@@ -40,7 +40,8 @@ class HeardFrame(NamedTuple):
 class LineClock:
     """One call's frames in their order, with the missing ones in their places.
 
-    Holds at most the frames of `PATIENCE_S`; of one gap it fills `longest_fill_ms` at most, since nobody looks further back.
+    Holds at most the frames of `PATIENCE_S`; of one gap it fills `longest_fill_ms` at most, since nobody looks further
+    back.
     """
 
     __slots__ = ("_base_s", "_count", "_early", "_format", "_gap", "_held", "_longest", "_silence", "filled_frames")

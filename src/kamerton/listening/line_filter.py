@@ -1,9 +1,10 @@
-"""What is taken off a line before it is listened to: the offset and hum below speech, for the windows of all calls at once.
+"""What is taken off a line before it is listened to: offset and hum, for the windows of all calls at once.
 
-Two high-passes in a row, each a Butterworth of second order. Behind the first is what the network hears: free of offset and of
-the mains' fundamental. Behind the second is what levels are measured on: the band of speech, in which hum with its first
-harmonics weighs little. A recursive filter goes sample by sample; written as matrices over blocks of 32 samples it becomes a few
-products for all windows together (the block form of its state equations), at 1 µs a window in a batch of a hundred.
+Two high-passes in a row, each a Butterworth of second order. Behind the first is what the network hears: free of offset
+and of the mains' fundamental. Behind the second is what levels are measured on: the band of speech, in which hum with
+its first harmonics weighs little. A recursive filter goes sample by sample; written as matrices over blocks of 32
+samples it becomes a few products for all windows together (the block form of its state equations), at 2 µs a window in
+a batch of a hundred.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One call's ears: look-back, VAD channel, segmenter, and the recogniser's stream; plain calls per frame.
 
-Frames that do not come are silence on the call's clock: for the VAD once the line has been quiet for `PATIENCE_S`, for the
-recogniser where later frames show that some are missing (`LineClock`).
+Frames that do not come are silence on the call's clock: for the VAD once the line has been quiet for `PATIENCE_S`, for
+the recogniser where later frames show that some are missing (`LineClock`).
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Listener:
     """Turns the caller's frames into segment events and feeds the recogniser while a turn is open.
 
     `report` is called on the loop with each segment event; a fault in it is raised by the next `tick`, so that it ends
-    this call and no other. A `continuous` recogniser is given the audio between turns as well. Not safe to use from other
-    threads.
+    this call and no other. A `continuous` recogniser is given the audio between turns as well. Not safe to use from
+    other threads.
     """
 
     def __init__(

@@ -78,7 +78,7 @@ class GuardedNetwork:
             return None
         self._late = inference
         self._rests_until_s = anyio.current_time() + REST_S
-        self._fail(f"voice activity detection did not answer within {DEADLINE_S:g} s; calls are heard by loudness alone")
+        self._fail(f"voice activity detection does not answer within {DEADLINE_S:g} s; calls are heard by loudness")
         return None
 
     def _resting(self, now_s: float) -> bool:

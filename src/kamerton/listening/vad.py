@@ -78,7 +78,6 @@ class VadChannel:
         "_failed",
         "_gate",
         "_open",
-        
         "_rest",
         "_silent_windows",
         "_sink",
@@ -221,11 +220,15 @@ class VadChannel:
         try:
             self._sink(window)
         except Exception as error:  # the boundary between a call and what all calls share
-            log.exception("a call cannot take what was heard; it hears nothing any more")
-            self._batcher.sink_failures += 1
-            self.close()
-            if self._failed is not None:
-                self._failed(error)
+            self.fail(error)
+
+    def fail(self, error: Exception) -> None:
+        """Close the channel over a fault in what belongs to its call, and tell the call."""
+        log.error("a call cannot take what was heard; it hears nothing any more", exc_info=error)
+        self._batcher.sink_failures += 1
+        self.close()
+        if self._failed is not None:
+            self._failed(error)
 
 
 _Loud = tuple[VadChannel, Floats, VadWindow | None]
@@ -315,8 +318,11 @@ class VadBatcher:
             channel.filter_state = after[index]
             if pcm == _ZEROS[rate_hz]:  # nothing at all, however long the filter rings from what was before
                 levels[index], quarters[index], still[index] = SILENCE_DBFS, _NO_POWER, True
-            if channel.sort(heard[index], end_s, levels[index], quarters[index], still[index]):
-                ready[channel] = None
+            try:
+                if channel.sort(heard[index], end_s, levels[index], quarters[index], still[index]):
+                    ready[channel] = None
+            except Exception as error:  # the boundary between a call and what all calls share
+                channel.fail(error)
 
     async def _judge(self, ready: dict[VadChannel, None]) -> int:
         """Judge all windows of these channels, one per channel and inference; returns how many there were."""
