@@ -40,7 +40,7 @@ async def test_the_gate_costs_no_sentence_and_adds_no_pauses(line: str, silero: 
     # One of ten sentences may have a pause more: below two the ratio says nothing.
     allowed = max(1, 1.5 * sum(row.false_pauses for row in ungated))
     assert sum(row.false_pauses for row in gated) <= allowed
-    assert max(row.judged for row in gated) <= 0.5 < min(row.judged for row in ungated)
+    assert max(row.judged for row in gated) <= 0.55 < min(row.judged for row in ungated)
 
 
 @pytest.mark.parametrize("line", ["clean", "offset -26"])

@@ -123,13 +123,17 @@ def noise(kind: str, level_dbfs: float, count: int, seed: int = 5) -> Samples:
     return scaled
 
 
-def with_zeros(samples: Samples, every_s: float = 2.0, frames: int = 1) -> Samples:
-    """Digital silence in place of some frames, as lines put it where a packet was lost."""
+def with_zeros(
+    samples: Samples, every_s: float = 2.0, frames: int = 1, spare: Sequence[tuple[float, float]] = ()
+) -> Samples:
+    """Digital silence in place of some frames, as lines put it where a packet was lost; `spare` spans keep theirs."""
     holed = samples.copy()
     step = int(every_s * RATE_HZ)
     for at in range(step, len(holed), step):
         first = at // PHONE.frame_samples * PHONE.frame_samples
-        holed[first : first + frames * PHONE.frame_samples] = 0
+        last = first + frames * PHONE.frame_samples
+        if all(last / RATE_HZ < start_s or first / RATE_HZ > end_s for start_s, end_s in spare):
+            holed[first:last] = 0
     return holed
 
 
@@ -273,6 +277,9 @@ def lines() -> dict[str, Callable[[Script], Samples]]:
     def zeros(s: Script) -> Samples:
         return with_zeros(s.samples + noise("white", -45, len(s.samples)))
 
+    def long_zeros(s: Script) -> Samples:
+        return with_zeros(s.samples + noise("white", -45, len(s.samples)), 1.0, 5, s.spans)
+
     return {
         "clean": lambda s: s.samples,
         "white 10 dB": mixed("white", 10),
@@ -284,6 +291,7 @@ def lines() -> dict[str, Callable[[Script], Samples]]:
         "offset -26": at("offset", -26),
         "hum and offset": hum_and_offset,
         "zeros in noise": zeros,
+        "long zeros in noise": long_zeros,
         "loud floor -24": loud_floor,
         "whisper -55": whisper,
         "whisper -55 in -75": whisper_in_noise,
