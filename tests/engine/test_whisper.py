@@ -3,6 +3,7 @@
 import csv
 import re
 import wave
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from kamerton.domain.recognition import RecognitionHint
 from kamerton.stt.decode_queue import DecodeRequest
 from kamerton.stt.model_files import prepare_whisper_model
 from kamerton.stt.readings import Transcript
-from kamerton.stt.whisper import WhisperEngine, WhisperSpeechToText
+from kamerton.stt.whisper import WhisperEngine, WhisperSettings, WhisperSpeechToText
 
 pytestmark = pytest.mark.engine
 
@@ -47,7 +48,7 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whisper(model_dir: Path) -> WhisperEngine:
-    return WhisperEngine(model_dir, cpu_threads=2)
+    return WhisperEngine(model_dir, engines=2)
 
 
 def _lines() -> list[tuple[str, str]]:
@@ -187,3 +188,22 @@ async def test_a_corrupt_model_is_told(tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_bytes(b"no weights at all")
     with pytest.raises(ModelError, match="cannot be loaded"):
         await WhisperSpeechToText.load(tmp_path)
+
+
+def test_two_threads_that_decode_at_once_read_what_one_reads(whisper: WhisperEngine) -> None:
+    turns = [_turn("number-150.wav"), _turn("tomorrow.wav")] * 4
+    alone = [_decode(whisper, pcm, POWER) for pcm in turns[:2]]
+    with ThreadPoolExecutor(2) as threads:
+        together = list(threads.map(lambda pcm: _decode(whisper, pcm, POWER), turns))
+    assert together == alone * 4
+
+
+@pytest.mark.anyio
+async def test_what_it_can_carry_is_measured_at_the_start_or_told_by_the_settings(model_dir: Path) -> None:
+    measured = await WhisperSpeechToText.load(model_dir)
+    told = await WhisperSpeechToText.load(model_dir, WhisperSettings(max_calls=3))
+    assert (measured.state.max_calls or 0) >= 1
+    assert told.state.max_calls == 3
+    assert measured.state.trouble == ""
+    for stt in (measured, told):
+        await stt.aclose()
