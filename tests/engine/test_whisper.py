@@ -6,6 +6,7 @@ import wave
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import anyio
 import numpy as np
 import pytest
 import soxr
@@ -13,9 +14,9 @@ from num2words import num2words
 from paths import SHARED_AUDIO
 from rapidfuzz import fuzz
 
-from kamerton.domain.audio import PHONE, WIDEBAND, AudioFormat
+from kamerton.domain.audio import PHONE, WIDEBAND, AudioFormat, AudioFrame
 from kamerton.domain.errors import EngineError, ModelError
-from kamerton.domain.recognition import RecognitionHint
+from kamerton.domain.recognition import Final, RecognitionHint
 from kamerton.stt.decode_queue import DecodeRequest
 from kamerton.stt.model_files import prepare_whisper_model
 from kamerton.stt.readings import Transcript
@@ -156,6 +157,28 @@ def test_a_turn_of_28_seconds_is_understood(whisper: WhisperEngine) -> None:
     heard = _words(_decode(whisper, speech, POWER).text)
     wanted = [text for _, text in lines[:6]]
     assert sum(fuzz.partial_ratio(_words(text), heard) >= 80 for text in wanted) >= 5, heard
+
+
+@pytest.mark.anyio
+async def test_a_turn_of_40_seconds_is_heard_from_its_beginning_to_its_end(model_dir: Path) -> None:
+    lines = [(name, text) for name, text in FREE_SPEECH if len(text) > 15]
+    speech = b"".join(_turn(name) for name, _ in lines * 2)[: 40 * PHONE.rate_hz * 2]
+    assert len(speech) == 40 * PHONE.rate_hz * 2
+    stt = await WhisperSpeechToText.load(model_dir, WhisperSettings(engines=2, final_deadline_s=30))
+    async with stt.open(PHONE) as stream:
+        stream.begin_turn(1, RecognitionHint())
+        for at in range(0, len(speech), PHONE.frame_bytes):
+            stream.push(AudioFrame(speech[at : at + PHONE.frame_bytes], PHONE, at // 2))
+        stream.end_of_turn()
+        with anyio.fail_after(40):
+            final = await anext(aiter(stream))
+        assert stream.dropped_ms == 0
+    await stt.aclose()
+    assert isinstance(final, Final)
+    heard = _words(final.text)
+    assert fuzz.partial_ratio(_words(lines[0][1]), heard[:80]) >= 80, heard
+    wanted = [text for _, text in lines]
+    assert sum(fuzz.partial_ratio(_words(text), heard) >= 80 for text in wanted) >= len(wanted) - 2, heard
 
 
 @pytest.mark.parametrize("size", [2, 320, 1600])
