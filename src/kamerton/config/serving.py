@@ -5,13 +5,14 @@ from __future__ import annotations
 import gc
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import anyio
 import psutil
 
+from kamerton.config.capacity import call_limits
 from kamerton.config.composition import CALL_FORMATS, Engine
 from kamerton.config.settings import Settings
 from kamerton.transports.admission import CallGate
@@ -38,7 +39,8 @@ async def open_doors(engine: Engine, settings: Settings, *, web: bool = True) ->
     Raises:
         ConfigurationError: a port is taken; the message says which and what to do.
     """
-    gate = CallGate(settings.limits)
+    limits = call_limits(settings.limits, engine.recognizer())
+    gate = CallGate(limits)
     refuse = await _busy_line(engine)
     audiosocket = AudioSocketTransport(settings.audiosocket, gate=gate, refuse=refuse)
     browser = BrowserTransport(settings.browser, gate=gate, refuse=refuse)
@@ -51,12 +53,18 @@ async def open_doors(engine: Engine, settings: Settings, *, web: bool = True) ->
                 settings.web,
                 _catalogue(engine, settings),
                 registry=engine.metrics.registry,
-                not_ready=lambda: (),
-                runtime=lambda: runtime_figures(engine, gate),
+                not_ready=lambda: not_ready(engine),
+                runtime=lambda: {**runtime_figures(engine, gate), "max_calls": limits.max_calls},
             )
             web_port = await doors.start(WebServer(app, browser, settings.web).serve, engine.handler)
         yield Doors(phone_port, web_port)
         doors.cancel_scope.cancel()
+
+
+def not_ready(engine: Engine) -> tuple[str, ...]:
+    """What keeps calls from being served, in words; nothing when all is well."""
+    trouble = engine.recognizer().trouble
+    return (trouble,) if trouble else ()
 
 
 def runtime_figures(engine: Engine, gate: CallGate) -> Mapping[str, Any]:
@@ -76,6 +84,7 @@ def runtime_figures(engine: Engine, gate: CallGate) -> Mapping[str, Any]:
         "skipped_frames": metronome.skipped_frames,
         "vad_inferences": vad.inferences,
         "vad_windows": vad.windows_judged,
+        "recognizer": asdict(engine.recognizer()),
     }
 
 
