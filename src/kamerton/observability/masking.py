@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from kamerton.observability.personal_numbers import (
     Finding,
     personal_numbers,
 )
+from kamerton.observability.spoken_digits import digit_runs
 
 __all__ = ["load_dictionaries", "mask_field", "mask_fields", "mask_text", "masked_report"]
 
@@ -33,6 +35,8 @@ _ROUNDS: Final = 3
 _LEAST_PERSONAL_NUMBER: Final = 10**8
 _ROUND_AMOUNT: Final = 10**4
 _MOST_DIGITS: Final = 10**20
+_LEAST_NEAR_DIGITS: Final = 4
+_LEAST_FAR_DIGITS: Final = 6
 _KEPT_TEXTS: Final = 256
 """Texts whose masked form is remembered: what the bot says repeats, and a record holds its reply twice."""
 _PLAIN_RE: Final = re.compile(r"[A-Za-z_.\-]*")
@@ -85,31 +89,65 @@ def mask_text(text: str, *, said: bool = False) -> str:
 
 def mask_field(key: str, value: Any) -> Any:
     """A structured value fit for a log: strings masked, also inside mappings and sequences; known keys replaced."""
-    return _mask_value(key, value, {}, depth=0)
+    return _mask_value(key, value, _Hidden(), depth=0)
 
 
 def mask_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of one record. What is masked in one text of it is masked as an entity or variable as well.
+    """The fields of one record. What is masked in one text of it is masked in the others, its entities and variables.
 
-    So a number that was understood out of a telephone number, or a name that a variable took over, does not stay
-    readable beside the text that hides it.
+    So a number that was understood out of a telephone number, the half of it that was heard before a cut, or a name
+    that a reply repeats does not stay readable beside the text that hides it.
     """
-    hidden: dict[str, str] = {}
-    for key, value in fields.items():
-        if isinstance(value, str):
-            hidden.update(_masked(value, key in _SAID_KEYS)[1])
-    return {key: _mask_value(key, value, hidden, depth=0) for key, value in fields.items()}
+    near = _hidden_in(fields.items())
+    return {key: _mask_value(key, value, _Hidden(near, near), depth=0) for key, value in fields.items()}
 
 
 def masked_report(value: Any) -> Any:
     """A whole report of a call, as plain values for JSON, with the personal data of all its parts masked.
 
-    What is masked in any text of it is masked as an entity or variable anywhere in it.
+    Each mapping in it is masked as a record is (`mask_fields`); what is masked in any text of the report is masked as a
+    variable anywhere in it.
     """
+    return _mask_value("", value, _Hidden(far=_hidden_in(_texts("", value))), depth=0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hidden:
+    """What was masked in texts, as digits or lower-case words → kind: of the same record, and of the whole report."""
+
+    near: Mapping[str, str] = field(default_factory=dict)
+    far: Mapping[str, str] = field(default_factory=dict)
+
+    def kind_of_number(self, digits: str) -> str | None:
+        """What a number is part of: however short a part it is within one record, a long one elsewhere."""
+        for number, kind in self.near.items():
+            if number.isdigit() and digits in number:
+                return kind
+        if len(digits) >= _LEAST_FAR_DIGITS:
+            for number, kind in self.far.items():
+                if number.isdigit() and digits in number:
+                    return kind
+        return None
+
+    def masked(self, text: str) -> str:
+        """A text of the same record without the beginnings of hidden numbers and the words of hidden names."""
+        for hidden, kind in self.near.items():
+            if hidden.isdigit():
+                parts = [run for run in digit_runs(text) if len(run.digits) >= _LEAST_NEAR_DIGITS]
+                for run in reversed([run for run in parts if hidden.startswith(run.digits)]):
+                    text = f"{text[: run.start]}{kind}{text[run.end :]}"
+            elif kind == NAME:
+                words = "|".join(re.escape(word) for word in hidden.split() if len(word) > 2)
+                text = re.sub(rf"\b(?:{words})\b", kind, text, flags=re.IGNORECASE) if words else text
+        return text
+
+
+def _hidden_in(texts: Iterable[tuple[str, Any]]) -> dict[str, str]:
     hidden: dict[str, str] = {}
-    for key, text in _texts("", value):
-        hidden.update(_masked(text, key in _SAID_KEYS)[1])
-    return _mask_value("", value, hidden, depth=0)
+    for key, text in texts:
+        if isinstance(text, str):
+            hidden.update(_masked(text, key in _SAID_KEYS)[1])
+    return hidden
 
 
 @lru_cache(maxsize=_KEPT_TEXTS)
@@ -160,29 +198,38 @@ def _texts(key: str, value: Any) -> Iterator[tuple[str, str]]:
             yield from _texts(key, inner)
 
 
-def _mask_value(key: str, value: Any, hidden: Mapping[str, str], *, depth: int) -> Any:
+def _mask_value(key: str, value: Any, hidden: _Hidden, *, depth: int) -> Any:
     kind = _kind_of_key(key, nested=depth > 0)
     if kind is not None and value not in (None, "") and not isinstance(value, bool):
         return kind
     if isinstance(value, str):
-        if depth and value.lower() in hidden:
-            return hidden[value.lower()]
-        return mask_text(value, said=key in _SAID_KEYS)
+        return _mask_string(key, value, hidden, depth)
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, int | float):
         return _mask_number(value, hidden, told=depth > 0)
     if isinstance(value, Mapping):
-        inside = depth + 1 if depth or key in _TOLD_KEYS else 0
-        return {
-            mask_text(str(name)): _mask_value(str(name), inner, hidden, depth=inside) for name, inner in value.items()
-        }
+        return _mask_mapping(key, value, hidden, depth)
     if isinstance(value, list | tuple | set | frozenset):
         return _mask_sequence(key, list(value), hidden, depth)
     return value
 
 
-def _mask_sequence(key: str, values: list[Any], hidden: Mapping[str, str], depth: int) -> Any:
+def _mask_string(key: str, text: str, hidden: _Hidden, depth: int) -> str:
+    if depth and text.lower() in hidden.far:
+        return hidden.far[text.lower()]
+    masked = mask_text(text, said=key in _SAID_KEYS)
+    return hidden.masked(masked) if key in _SAID_KEYS and hidden.near else masked
+
+
+def _mask_mapping(key: str, values: Mapping[Any, Any], hidden: _Hidden, depth: int) -> dict[str, Any]:
+    inside = depth + 1 if depth or key in _TOLD_KEYS else 0
+    if not inside:
+        hidden = _Hidden(_hidden_in((str(name), inner) for name, inner in values.items()), hidden.far)
+    return {mask_text(str(name)): _mask_value(str(name), inner, hidden, depth=inside) for name, inner in values.items()}
+
+
+def _mask_sequence(key: str, values: list[Any], hidden: _Hidden, depth: int) -> Any:
     """Numbers that together are a telephone number or a card are masked as one."""
     if depth and len(values) > 1 and all(isinstance(each, int | float) for each in values):
         together = " ".join(str(_plain(each)) for each in values)
@@ -198,16 +245,16 @@ def _kind_of_key(key: str, *, nested: bool) -> str | None:
     return kind or (_NESTED_KEYS.get(lower) if nested else None)
 
 
-def _mask_number(value: float, hidden: Mapping[str, str], *, told: bool) -> Any:
+def _mask_number(value: float, hidden: _Hidden, *, told: bool) -> Any:
     """A number of a record. Inside what a caller told, whole numbers are shown without «.0» and long ones masked."""
     plain = _plain(value) if told else value
     if not isinstance(plain, int) or abs(plain) >= _MOST_DIGITS:
         return plain
     digits = str(plain)
     if told:
-        for number, kind in hidden.items():
-            if number.isdigit() and digits in number:
-                return kind
+        kind = hidden.kind_of_number(digits)
+        if kind is not None:
+            return kind
         if abs(plain) >= _LEAST_PERSONAL_NUMBER and plain % _ROUND_AMOUNT:
             masked = mask_text(digits, said=True)
             return masked if masked != digits else NUMBER

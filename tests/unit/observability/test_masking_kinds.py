@@ -165,6 +165,32 @@ def test_a_report_hides_in_its_state_what_its_turns_hide() -> None:
     assert report["state"] == {"who": "Тарас", "answer": 671234567.0, "power": 150.0}
 
 
+def test_what_a_turn_hides_it_hides_in_all_its_texts() -> None:
+    turn = {
+        "text": "меня зовут Иван, телефон 8 912 345 67 89",
+        "reply": "Спасибо, Иван! Ваш номер 8 912 345-67-89. Полис стоит 13 200 рублей.",
+        "heard": "Спасибо, Иван! Ваш номер 8 912 345",
+        "said": "иван",
+    }
+    assert mask_fields(turn) == {
+        "text": f"меня зовут {NAME}, телефон {PHONE}",
+        "reply": f"Спасибо, {NAME}! Ваш номер {PHONE}. Полис стоит 13 200 рублей.",
+        "heard": f"Спасибо, {NAME}! Ваш номер {PHONE}",
+        "said": NAME,
+    }
+
+
+def test_a_report_does_not_take_a_figure_of_one_turn_for_a_part_of_another_turns_number() -> None:
+    turns = [
+        {"user_text": "8 912 150 67 89", "entities": {}},
+        {"user_text": "сто пятьдесят", "entities": {"number": 150.0}},
+    ]
+    assert masked_report({"turns": turns, "state": {"power": 150}}) == {
+        "turns": [{"user_text": PHONE, "entities": {}}, {"user_text": "сто пятьдесят", "entities": {"number": 150}}],
+        "state": {"power": 150},
+    }
+
+
 @given(st.text(alphabet="0123456789 .,-+восемьдвануля@ ", max_size=60))
 def test_masking_twice_changes_nothing(text: str) -> None:
     for said in (False, True):
