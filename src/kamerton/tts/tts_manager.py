@@ -25,7 +25,7 @@ from kamerton.domain.errors import ConfigurationError, EngineError, KamertonErro
 from kamerton.domain.storage import SharedClips
 from kamerton.domain.synthesis import SpeechChunk, TextToSpeech
 from kamerton.domain.work import Worker
-from kamerton.tts.clip_making import ChunkLeveler, chunks_of_clip, clip_of_chunks
+from kamerton.tts.clip_making import ChunkFinisher, chunks_of_clip, clip_of_chunks
 from kamerton.tts.clip_shelves import ClipShelves
 from kamerton.tts.clip_store import ClipKey
 from kamerton.tts.piece_speech import PieceSpeech
@@ -321,15 +321,18 @@ class TTSManager:
     async def _synthesised(self, render: Render, key: ClipKey) -> Clip:
         audio_format = AudioFormat(key.rate_hz)
         self._counts["syntheses"] += 1
-        leveler = ChunkLeveler()
+        finisher = ChunkFinisher()
         chunks: list[SpeechChunk] = []
         speakers: set[str] = set()
         async with aclosing(self._chain.speak(key.text, self._language, audio_format)) as spoken_chunks:
             async for voice, chunk in spoken_chunks:
-                leveled = await self._worker.run(partial(leveler.leveled, chunk))
                 speakers.add(voice)
-                chunks.append(leveled)
-                render.add(leveled)
+                for finished in await self._worker.run(partial(finisher.finished, chunk)):
+                    chunks.append(finished)
+                    render.add(finished)
+        for held in finisher.rest():
+            chunks.append(held)
+            render.add(held)
         clip = clip_of_chunks(chunks, audio_format)
         if len(speakers) == 1:
             self._shelves.keep(key._replace(voice=speakers.pop()), clip)
