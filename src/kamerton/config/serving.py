@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +39,11 @@ async def open_doors(engine: Engine, settings: Settings, *, web: bool = True) ->
         ConfigurationError: a port is taken; the message says which and what to do.
     """
     gate = CallGate(settings.limits)
+
+    def not_ready() -> tuple[str, ...]:
+        return ()
+
+    _follow_figures(engine, not_ready)
     refuse = await _busy_line(engine)
     audiosocket = AudioSocketTransport(settings.audiosocket, gate=gate, refuse=refuse)
     browser = BrowserTransport(settings.browser, gate=gate, refuse=refuse)
@@ -51,12 +56,23 @@ async def open_doors(engine: Engine, settings: Settings, *, web: bool = True) ->
                 settings.web,
                 _catalogue(engine, settings),
                 registry=engine.metrics.registry,
-                not_ready=lambda: (),
+                not_ready=not_ready,
                 runtime=lambda: runtime_figures(engine, gate),
             )
             web_port = await doors.start(WebServer(app, browser, settings.web).serve, engine.handler)
         yield Doors(phone_port, web_port)
         doors.cancel_scope.cancel()
+
+
+def _follow_figures(engine: Engine, not_ready: Callable[[], Sequence[str]]) -> None:
+    """Figures that are counted where they arise, shown at `/metrics` as well."""
+    metronome = engine.services.metronome
+    engine.metrics.follow_readiness(not_ready)
+    figures = engine.metrics.figures
+    late = "Frames sent more than a frame after their instant"
+    figures.count("kamerton_frames_late", late, lambda: metronome.late_frames)
+    skipped = "Frames never sent, since the process was held up for too long"
+    figures.count("kamerton_frames_skipped", skipped, lambda: metronome.skipped_frames)
 
 
 def runtime_figures(engine: Engine, gate: CallGate) -> Mapping[str, Any]:
