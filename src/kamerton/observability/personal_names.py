@@ -49,6 +49,7 @@ _WEAK_CUES: Final = (
     r"по\s+фамилии",
     r"на\s+(?:имя|фамилию)",
     r"(?:оформите|оформить|запишите|записать)\s+на",
+    r"(?:говорит|говорить|звонит|дзвонить|пан(?:е|і|у|ові)?|пані|господин|госпожа)",
     r"(?:водитель|собственник|владелец|страхователь|покупатель|клиент|заказчик|власник|водій|замовник|клієнт)",
     r"(?:муж|жена|сын|дочь|чоловік|дружина|син|дочка)",
     r"(?:спасибо|благодарю|здравствуйте|приятно\s+познакомиться|очень\s+приятно|уважаем(?:ый|ая)|дякую|вітаю|шановн(?:ий|а))",
@@ -58,6 +59,12 @@ _LINK: Final = r"(?:\s*[,:—–-])?\s+(?:(?:это|це)\s+)?"
 _NAMES: Final = rf"(?P<name>{_WORD}(?:\s+{_WORD}){{0,2}})"
 _STRONG_RE: Final = re.compile(rf"\b(?:{'|'.join(_STRONG_CUES)}){_LINK}{_NAMES}", re.IGNORECASE)
 _WEAK_RE: Final = re.compile(rf"\b(?:{'|'.join(_WEAK_CUES)}){_LINK}(?={_NAMES})", re.IGNORECASE)
+_TURNED_RE: Final = re.compile(
+    rf"\b(?:меня|мене)\s+(?P<inner>{_WORD})\s+(?:зовут|звать|звати|звуть)\b"
+    rf"|\b(?P<before>{_WORD})\s+(?:меня\s+(?:зовут|звать)|мене\s+(?:звати|звуть))\b",
+    re.IGNORECASE,
+)
+"""«Меня Олег зовут», «Олег меня зовут»."""
 _SPEAKING_RE: Final = re.compile(
     rf"\b(?:это|це)\s+(?P<name>{_WORD}(?:\s+{_WORD}){{0,2}}?)\s+(?:говорит|говорить|звонит|дзвонить|беспокоит|турбує)\b",
     re.IGNORECASE,
@@ -100,11 +107,7 @@ _KINDS: Final = ("Name", "Surn", "Patr")
 def personal_names(text: str) -> Iterator[Finding]:
     """The names of people in a text; findings may overlap."""
     if _STRONG_HINT_RE.search(text):
-        for found in _STRONG_RE.finditer(text):
-            yield from _introduced(text, found)
-        for found in _SPEAKING_RE.finditer(text):
-            if found["name"].split()[0].lower() not in _NOT_NAMES:
-                yield _finding(text, *found.span("name"))
+        yield from _said_to_be_names(text)
     for found in _WEAK_RE.finditer(text):
         yield from _known(text, found)
     for found in _PATRONYMIC_RE.finditer(text):
@@ -112,6 +115,18 @@ def personal_names(text: str) -> Iterator[Finding]:
     for found in _CAPITAL_PAIR_RE.finditer(text):
         if _is_full_name(found["first"], found["second"]):
             yield _finding(text, found.start("first"), found.end("second"))
+
+
+def _said_to_be_names(text: str) -> Iterator[Finding]:
+    for found in _STRONG_RE.finditer(text):
+        yield from _introduced(text, found)
+    for found in _SPEAKING_RE.finditer(text):
+        if found["name"].split()[0].lower() not in _NOT_NAMES:
+            yield _finding(text, *found.span("name"))
+    for found in _TURNED_RE.finditer(text):
+        group = found.lastgroup or "inner"
+        if _may_be(found[group], "Name"):
+            yield _finding(text, *found.span(group))
 
 
 def load_dictionaries() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from kamerton.observability.spoken_digits import DigitRun, digit_runs
@@ -59,11 +60,19 @@ _UNIT_RE: Final = re.compile(
 _YEAR_RE: Final = re.compile(r"\s*(?:год|рок|року|г\.)", re.IGNORECASE)
 _DIGIT_RE: Final = re.compile(r"\d")
 _CITY_NUMBER_RE: Final = re.compile(r"\d{3}-\d\d-\d\d")
+_NUMBER_BEFORE_RE: Final = re.compile(r"\bномер\W*$", re.IGNORECASE)
 _SERIES_RE: Final = re.compile(r"\b[А-ЯІЇЄҐ]{2}\s?№?\s?(\d{6})(?!\d)")
 _CODE_RE: Final = re.compile(
     r"\b(?:cvv2?|cvc2?|цвв|цвц|си\s?ви\s?ви|код\w*\s+(?:с|на)\s+(?:обор|обрат|звор)\w+)\D{0,24}?(\d{3}|\d \d \d)(?!\d)",
     re.IGNORECASE,
 )
+_WRITTEN_FORMS: Final = (
+    (re.compile(r"\bкод\w*\D{0,12}?(\d{3})(?!\d)", re.IGNORECASE), CARD),
+    (_CODE_RE, CARD),
+    (_SERIES_RE, PASSPORT),
+    (re.compile(r"\b(UA\s?\d{2}(?:\s?\d){25})(?!\d)"), ACCOUNT),
+)
+"""What runs of digits alone do not tell; the first one only beside the number of a card."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +92,15 @@ def personal_numbers(text: str, *, said: bool) -> Iterator[Finding]:
         text: any text.
         said: it is what a caller or the bot said, so that a long run of digits is somebody's number.
     """
+    with_card = False
     for run in digit_runs(text):
-        yield from _found(run, text, said)
+        for finding in _found(run, text, said):
+            with_card = with_card or finding.kind == CARD
+            yield finding
     if _DIGIT_RE.search(text):
-        for found in (*_SERIES_RE.finditer(text), *_CODE_RE.finditer(text)):
-            kind = PASSPORT if found.re is _SERIES_RE else CARD
-            yield Finding(found.start(1), found.end(1), kind, re.sub(r"\D", "", found[1]))
+        for pattern, kind in _WRITTEN_FORMS if with_card or CARD in text else _WRITTEN_FORMS[1:]:
+            for found in pattern.finditer(text):
+                yield Finding(found.start(1), found.end(1), kind, re.sub(r"\D", "", found[1]))
 
 
 def luhn_valid(digits: str) -> bool:
@@ -124,9 +136,17 @@ def _kind_of_whole(run: DigitRun, text: str, said: bool) -> str | None:
 
 def _is_somebodys(run: DigitRun, text: str, said: bool) -> bool:
     """Whether a run that is of no known form is too long for anything but an identifier."""
+    if run.digits.endswith("0000") or _counts(run):
+        return False
     listed = "," in text[run.start : run.end]
     least = _LEAST_LISTED if listed else _LEAST_SAID if said else _LEAST_IN_WORDS
     return len(run.digits) >= least and (said or run.in_words)
+
+
+def _counts(run: DigitRun) -> bool:
+    """Whether somebody counts: «один, два, три …»."""
+    values = [int(group.digits[:9]) for group in run.groups]
+    return len(values) > 2 and all(after - before == 1 for before, after in pairwise(values))
 
 
 def _card_kind(run: DigitRun) -> str | None:
@@ -165,6 +185,8 @@ def _phone_kind(run: DigitRun, text: str, said: bool) -> str | None:
     if run.plus and 8 <= len(digits) <= 15:
         return PHONE
     if _CITY_NUMBER_RE.fullmatch(text, run.start, run.end):
+        return PHONE
+    if run.shape == (3, 2, 2) and _NUMBER_BEFORE_RE.search(text, max(0, run.start - 12), run.start):
         return PHONE
     if said and len(digits) == 9 and int(digits[:2]) in _UKRAINIAN_CODES:
         return PHONE

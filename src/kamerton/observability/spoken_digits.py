@@ -131,6 +131,10 @@ def _table(listing: str) -> dict[str, int]:
 
 _VALUES: Final = {**_table(_UKRAINIAN), **_table(_RUSSIAN)}
 _REPEATS: Final = _table(_REPEATED)
+_MOST_GROUPS: Final = 40
+"""A run ends here at the latest: numbers of people have 29 digits at most, and rules look at every part of a run."""
+_TORN: Final = {"сот": 100, "десят": 10}
+"""Recognisers tear «девятьсот» and «пятьдесят» apart."""
 _LETTERS_RE: Final = re.compile(r"[^\W\d_]+")
 _DIGIT_RE: Final = re.compile(r"\d")
 _HINTS: Final = frozenset(word.rpartition("'")[2] for word in _VALUES)
@@ -204,7 +208,7 @@ def digit_runs(text: str) -> list[DigitRun]:
     runs: list[DigitRun] = []
     current: list[DigitGroup] = []
     for group in _groups(text):
-        if current and not _GAP_RE.fullmatch(text, current[-1].end, group.start):
+        if len(current) == _MOST_GROUPS or (current and not _GAP_RE.fullmatch(text, current[-1].end, group.start)):
             runs += _run(text, current)
             current = []
         current.append(group)
@@ -238,6 +242,10 @@ def _groups(text: str) -> list[DigitGroup]:
         if word in _REPEATS and last is not None and last.digits in ("2", "3", "4", "5"):
             groups[-1] = DigitGroup(str(_REPEATS[word]) * int(last.digits), last.start, end, in_words=True)
             room = 0
+            continue
+        if word in _TORN and last is not None and last.in_words and last.digits in "56789":
+            groups[-1] = DigitGroup(str(int(last.digits) * _TORN[word]), last.start, end, in_words=True)
+            room = _TORN[word]
             continue
         value = _VALUES.get(word)
         if value is None:
