@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,6 +41,7 @@ async def open_doors(engine: Engine, settings: Settings, *, web: bool = True) ->
     """
     limits = call_limits(settings.limits, engine.recognizer())
     gate = CallGate(limits)
+    _follow_figures(engine, lambda: not_ready(engine))
     refuse = await _busy_line(engine)
     audiosocket = AudioSocketTransport(settings.audiosocket, gate=gate, refuse=refuse)
     browser = BrowserTransport(settings.browser, gate=gate, refuse=refuse)
@@ -65,6 +66,17 @@ def not_ready(engine: Engine) -> tuple[str, ...]:
     """What keeps calls from being served, in words; nothing when all is well."""
     trouble = engine.recognizer().trouble
     return (trouble,) if trouble else ()
+
+
+def _follow_figures(engine: Engine, not_ready: Callable[[], Sequence[str]]) -> None:
+    """Figures that are counted where they arise, shown at `/metrics` as well."""
+    metronome = engine.services.metronome
+    engine.metrics.follow_readiness(not_ready)
+    figures = engine.metrics.figures
+    late = "Frames sent more than a frame after their instant"
+    figures.count("kamerton_frames_late", late, lambda: metronome.late_frames)
+    skipped = "Frames never sent, since the process was held up for too long"
+    figures.count("kamerton_frames_skipped", skipped, lambda: metronome.skipped_frames)
 
 
 def runtime_figures(engine: Engine, gate: CallGate) -> Mapping[str, Any]:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
-from typing import Final, get_args
+from collections.abc import Callable, Sequence
+from typing import Final, Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from kamerton.domain.notices import (
     BargeInDecided,
+    CallCondition,
     CallFinished,
     CallStarted,
+    ConditionNoted,
     ErrorOccurred,
+    ErrorPart,
     Notice,
     SpeculationRecord,
     TurnFinished,
     TurnPath,
 )
+from kamerton.observability.followed_figures import FollowedFigures
 from kamerton.observability.timeline import response_ms, span_ms
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -25,10 +31,21 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 KEPT_DECISIONS: Final = 5000
 """More than the turns of 200 calls in two minutes."""
 
+Refusal = Literal["busy", "draining", "engine", "not_ready", "address_limit", "handshake", "no_files", "host"]
+"""`busy` all lines are taken · `draining` the service is stopping · `engine` the recogniser cannot carry another call ·
+`not_ready` something is still missing · `address_limit` too many from one address · `handshake` nothing, or nothing
+valid, came in time · `no_files` the process is out of files · `host` an unknown host or origin."""
+DrainEnd = Literal["finished", "told", "cut"]
+"""How a call ended while the service was stopping: by itself, after its good-bye, or at the deadline."""
+
 _PATHS: Final = frozenset(get_args(TurnPath))
 _VERDICTS: Final = frozenset({"yielded", "resumed", "ignored"})
 _ENDERS: Final = frozenset({"caller", "bot", "error", "shutdown"})
-_PLACES: Final = frozenset({"stt", "tts", "llm", "flow", "classifier", "vad", "transport", "call"})
+_PARTS: Final = frozenset(get_args(ErrorPart))
+_CONDITIONS: Final = frozenset(get_args(CallCondition))
+_REFUSALS: Final = frozenset(get_args(Refusal))
+_DRAINS: Final = frozenset(get_args(DrainEnd))
+_PART_RE: Final = re.compile(r"[a-z]+(?=[.:]|$)")
 _OTHER: Final = "other"
 _RESPONSE_BUCKETS_S: Final = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.65, 0.8, 1.0, 1.5, 2.0, 2.5, 4.0, 8.0)
 _YIELD_BUCKETS_S: Final = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.75, 1.0, 2.0)
@@ -43,6 +60,9 @@ class MetricsLogger:
 
     def __init__(self) -> None:
         self.registry: Final = CollectorRegistry(auto_describe=True)
+        self.figures: Final = FollowedFigures()
+        """Further figures, read from their owners when the page is asked for."""
+        self.registry.register(self.figures)
         self._active: set[str] = set()
         self._decisions = 0
         self._decisions_ms: deque[float] = deque(maxlen=KEPT_DECISIONS)
@@ -67,9 +87,20 @@ class MetricsLogger:
             registry=into,
         )
         self._errors = Counter("kamerton_errors", "Failures in calls, by part", ["where"], registry=into)
-        self._frames_late = Counter(
-            "kamerton_frames_late", "Frames sent more than a frame after their instant", registry=into
+        self._conditions = Counter(
+            "kamerton_call_conditions", "What calls had to live with, by kind", ["condition"], registry=into
         )
+        self._refused = Counter("kamerton_calls_refused", "Calls not served, by reason", ["reason"], registry=into)
+        self._drained = Counter(
+            "kamerton_calls_drained", "Calls that ended while the service was stopping, by how", ["end"], registry=into
+        )
+        for counter, values in (
+            (self._conditions, _CONDITIONS),
+            (self._refused, _REFUSALS),
+            (self._drained, _DRAINS),
+        ):
+            for value in values:
+                counter.labels(value)  # there from the start, so that the first one of a kind is an increase
         self._gc_pause = Histogram(
             "kamerton_gc_pause_seconds",
             "Pauses of the garbage collector",
@@ -111,13 +142,24 @@ class MetricsLogger:
                 self._calls_active.set(len(self._active))
                 self._calls.labels(_bounded(notice.ended_by, _ENDERS)).inc()
             case ErrorOccurred():
-                self._errors.labels(_bounded(notice.where.partition(".")[0].lower(), _PLACES)).inc()
+                self._errors.labels(_bounded(_part_of(notice), _PARTS)).inc()
+            case ConditionNoted():
+                self._conditions.labels(_bounded(notice.condition, _CONDITIONS)).inc(max(0, notice.amount))
             case _:
                 pass
 
-    def count_late_frames(self, frames: int) -> None:
-        """Add frames that left more than a frame after their instant."""
-        self._frames_late.inc(frames)
+    def count_refused(self, reason: Refusal) -> None:
+        """Add a call, or a connection that would have become one, that was not served."""
+        self._refused.labels(_bounded(reason, _REFUSALS)).inc()
+
+    def count_drained(self, end: DrainEnd) -> None:
+        """Add a call that ended while the service was stopping."""
+        self._drained.labels(_bounded(end, _DRAINS)).inc()
+
+    def follow_readiness(self, not_ready: Callable[[], Sequence[str]]) -> None:
+        """Show as `kamerton_ready` whether nothing is missing for calls to be served, as `/readyz` says it."""
+        text = "1 while calls can be served, 0 while something is missing for it"
+        self.figures.gauge("kamerton_ready", text, lambda: float(not not_ready()))
 
     def add_gc_pause(self, generation: int, pause_s: float) -> None:
         """Record one pause of the garbage collector."""
@@ -167,6 +209,13 @@ class MetricsLogger:
             self._ahead.labels(kind, "waste").inc(max(0, started - int(hit)))
         if ahead.hit:
             self._saved.observe(ahead.saved_ms / 1000)
+
+
+def _part_of(error: ErrorOccurred) -> str:
+    if error.part is not None:
+        return error.part
+    found = _PART_RE.match(error.where.lower())
+    return found.group() if found else _OTHER
 
 
 def _bounded(value: str, allowed: frozenset[str]) -> str:
