@@ -49,6 +49,10 @@ N = TypeVar("N")
 LAB_PHRASES: Final[Mapping[str, str]] = {
     "still_there": "вы ещё на линии",
     "silence_goodbye": "не слышу вас до свидания",
+    "cannot_hear": "плохо слышу вас",
+    "line_goodbye": "очень шумно до свидания",
+    "recognition_goodbye": "не могу разобрать речь до свидания",
+    "service_goodbye": "нужно прервать разговор до свидания",
     "apology": "простите у нас неполадка",
     "max_length": "время разговора вышло",
     "not_heard": "не расслышала",
