@@ -15,19 +15,21 @@ from pathlib import Path
 
 from kamerton.domain.dialogue import Expectation, FaqResult, IntentResult
 from kamerton.domain.embedding import Embedder
+from kamerton.intent_classifier.addressed import addressed
 from kamerton.intent_classifier.calibration import Gates, leaders
 from kamerton.intent_classifier.catalogue import FaqEntry, IntentExamples
 from kamerton.intent_classifier.entities import extract_entities
 from kamerton.intent_classifier.label_space import BACKGROUND, LabelSpace
 from kamerton.intent_classifier.lexical import LexicalIndex, LexicalMatch
+from kamerton.intent_classifier.negated import Turnarounds
 from kamerton.intent_classifier.vector_store import PreparedVectors, load_or_prepare
-from kamerton.intent_classifier.verdicts import Verdict, verdict
+from kamerton.intent_classifier.verdicts import YES, Verdict, verdict
 from kamerton.intent_classifier.words import language_code, normalised
+from kamerton.intent_classifier.yes_no import Stance, stance
 
 _log = logging.getLogger(__name__)
 
 _CACHED_TEXTS = 1024
-_LONGEST_ANSWER_RESIDUE = 5
 _SURE_OF_OTHER = 0.6
 """How sure another intent must be to overrule a yes or no with only a word or two beside it."""
 _PER_READING = 0.05
@@ -48,6 +50,7 @@ class IntentClassifier:
         self._gates = gates
         self._language = language
         self._lexical = LexicalIndex(space.examples, language)
+        self._turnarounds = Turnarounds(space.examples, language)
         self._ranked = lru_cache(maxsize=_CACHED_TEXTS)(self._rank)
 
     @classmethod
@@ -94,7 +97,7 @@ class IntentClassifier:
         entities = extract_entities(text, Expectation(), self._language)
         if not normalised(text):
             return IntentResult(None, 0.0, reason="empty", text=text, entities=entities)
-        match = self._lexical.find(text)
+        match = self._lexical.find(addressed(text, self._language))
         result = (
             self._judged_by_words(match, expected_intents)
             if match is not None
@@ -124,6 +127,7 @@ class IntentClassifier:
             (found.strength - _PER_READING * place, reading, found)
             for place, reading in enumerate(spoken)
             if (found := verdict(reading, expectation, self._language)) is not None
+            and (found.intent != YES or not self._is_contested(spoken))
         ]
         candidates.sort(key=lambda candidate: -candidate[0])
         by_words = self._by_words(spoken, expectation)
@@ -173,13 +177,17 @@ class IntentClassifier:
         claimed = other.reason == "faq" or other.intent not in (None, found.intent)
         if claimed and (found.is_wordy or other.confidence >= _SURE_OF_OTHER):
             return replace(other, entities=found.entities)
-        wordy = found.residue > _LONGEST_ANSWER_RESIDUE and found.entities.number_unit is None
-        return None if wordy else result
+        return None if found.says_too_much else result
+
+    def _is_contested(self, readings: Sequence[str]) -> bool:
+        """Whether a reading refuses or doubts: then the yes of another one is no consent."""
+        stances = (stance(reading, self._language, expected=True) for reading in readings)
+        return any(found in (Stance.REFUSES, Stance.DOUBTS) for found in stances)
 
     def _by_words(self, readings: Sequence[str], expectation: Expectation) -> tuple[float, IntentResult] | None:
         """The first reading that is an example of an allowed intent or a prepared question, and how much it counts."""
         for place, reading in enumerate(readings):
-            match = self._lexical.find(reading)
+            match = self._lexical.find(addressed(reading, self._language))
             if match is None:
                 continue
             result = self._judged_by_words(match, expectation.intents)
@@ -208,13 +216,18 @@ class IntentClassifier:
     def _judged_by_meaning(
         self, text: str, expected: Sequence[str] | None, previous_leader: str | None
     ) -> IntentResult:
-        label, confidence, gap = self._ranked(normalised(text))
+        said = addressed(text, self._language)
+        if not said:
+            return IntentResult(None, 0.0, reason=BACKGROUND)
+        label, confidence, gap = self._ranked(said)
         if label < 0:
             return IntentResult(None, 0.0, reason="no_examples")
         leader = self._space.name(label)
         if leader == BACKGROUND:
             return IntentResult(None, confidence, gap, None, BACKGROUND)
         intent = self._space.intent(label)
+        if intent is not None and self._turnarounds.turned(label, text):
+            return IntentResult(None, confidence, gap, leader, "negated")
         gate = self._gates.intent if intent is not None else self._gates.faq
         threshold = intent.threshold if intent is not None else None
         refused = gate.refusal(confidence, gap, repeated=leader == previous_leader, threshold=threshold)

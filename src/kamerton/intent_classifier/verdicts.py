@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass, replace
 
 from kamerton.domain.dialogue import Entities, EntityKind, Expectation
+from kamerton.intent_classifier.agreement_words import agreement_words
 from kamerton.intent_classifier.entities import extract_entities, number_spans
 from kamerton.intent_classifier.numbers import NumberSpan
 from kamerton.intent_classifier.phrases import Phrasebook, phrasebook
@@ -12,8 +14,10 @@ from kamerton.intent_classifier.units import is_expected_unit, unit_length, unit
 from kamerton.intent_classifier.words import Token, tokenize
 
 _CORRECT = "correct"
-_AGREEMENT = frozenset({"yes", "no"})
+YES = "yes"
+_AGREEMENT = frozenset({YES, "no"})
 _SMALL_RESIDUE = 2
+_LONGEST_ANSWER_RESIDUE = 5
 _NEAR_WORDS = 2
 
 
@@ -32,6 +36,16 @@ class Verdict:
     def is_certain(self) -> bool:
         """Whether little else was said; agreement must stand alone, since «давайте …» and «нет, …» start much else."""
         return self.residue <= (0 if self.intent in _AGREEMENT else _SMALL_RESIDUE)
+
+    @property
+    def says_too_much(self) -> bool:
+        """Whether so much else was said that nothing may be taken from it.
+
+        Agreement bears least of it: «да, я сейчас в магазине стою» consents to nothing.
+        """
+        if self.intent in _AGREEMENT:
+            return self.residue > _SMALL_RESIDUE
+        return self.residue > _LONGEST_ANSWER_RESIDUE and self.entities.number_unit is None
 
     @property
     def is_wordy(self) -> bool:
@@ -84,7 +98,13 @@ class _Utterance:
         units = self.expectation.units
         return unit is not None and bool(units) and not is_expected_unit(unit, units, self.language)
 
-    def residue(self) -> int:
+    def residue_of_agreement(self) -> int:
+        """Words that neither agree nor refuse and have a topic of their own."""
+        table = agreement_words(self.language)
+        known = table.agreeing | table.refusing | table.cancelling | table.after_clausal
+        return self.residue({word for word in self.words if word in known or table.consents.fullmatch(word)})
+
+    def residue(self, besides: Set[str] = frozenset()) -> int:
         """Words of a topic of their own."""
         covered: set[int] = set()
         for span in self.spans:
@@ -94,6 +114,7 @@ class _Utterance:
         known = (
             self.book.fillers | self.book.yes | self.book.no | self.book.wrong | self.book.repair | self.book.exception
         )
+        known |= besides
         return sum(
             1
             for place, token in enumerate(self.tokens)
@@ -122,7 +143,7 @@ def verdict(text: str, expectation: Expectation, language: str) -> Verdict | Non
         return None
     if expectation.entity is EntityKind.PHONE and utterance.entities.phone is not None:
         return Verdict("answer", 0.98, utterance.entities)
-    if expectation.entity is EntityKind.NUMBER and utterance.entities.phone is None:
+    if expectation.entity is EntityKind.NUMBER:
         return _number(utterance) or _wrong_value(utterance)
     if expectation.entity is EntityKind.YES_NO:
         return _agreement(utterance)
@@ -195,7 +216,7 @@ def _agreement(utterance: _Utterance) -> Verdict | None:
             return wrong
     if answer is None:
         return None
-    return Verdict("yes" if answer else "no", 0.97, utterance.entities, utterance.residue())
+    return Verdict(YES if answer else "no", 0.97, utterance.entities, utterance.residue_of_agreement())
 
 
 def _wrong_value(utterance: _Utterance) -> Verdict | None:
