@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from itertools import pairwise
 
-from kamerton.intent_classifier.words import fold, language_code, listed, word_texts
+from kamerton.intent_classifier.words import fold, language_code, listed, tokenize, word_texts
 
 _AUDIENCE = {
     "ru": "всем пока|пока всем|всем спасибо|всем привет|всем до свидания|до свидания всем|всем удачи|до новых встреч|"
@@ -26,15 +26,22 @@ _AUDIENCE = {
     "до новых встреч",
 }
 _PARTING = {
-    "ru": "пока все ну ладно хорошо давайте давай спасибо большое огромное тогда так да нет угу ага ок окей понятно "
+    "ru": "пока все ну ладно хорошо давайте давай спасибо большое огромное тогда да угу ага ок окей понятно "
     "ясно до свидания свиданья всего доброго хорошего удачи счастливо вам вот и благодарю встречи вас вы извините "
     "простите перезвоню потом позже я мне пора отбой прощайте дня вечера доброй ночи это конец",
-    "uk": "пока все ну гаразд добре давайте давай дякую дуже щиро тоді так да ні угу ага ок окей зрозуміло ясно до "
+    "uk": "пока все ну гаразд добре давайте давай дякую дуже щиро тоді да угу ага ок окей зрозуміло ясно до "
     "побачення зустрічі всього найкращого на все доброго хай щастить бувайте вам от і вас ви вибачте передзвоню "
     "потім пізніше я мені час відбій прощавайте дня вечора доброї ночі це кінець спасибо свидания",
 }
+_AFTER_BYE = frozenset(
+    listed("пока спасибо дякую благодарю и і до давайте всего всього удачи счастливо вам вас хорошего доброго бувайте")
+)
+"""What may follow a good-bye «пока» without punctuation; «пока все», «пока мне …» mean «for now»."""
+
 _FOR_NOW_TAILS = frozenset(listed("что еще"))
-"""«пока что», «пока ещё»: never a good-bye."""
+"""Words that go with «пока» in its other sense («пока что»)."""
+
+_STOPS = frozenset(",.!?;:…—–-")
 
 
 @lru_cache(maxsize=1024)
@@ -49,15 +56,17 @@ def addressed(text: str, language: str = "ru") -> str:
     kept = _without_phrases(words, _phrases(code))
     if len(kept) < len(words) and all(word in _parting(code) for word in kept):
         return ""
-    if "пока" in kept and not _parts(kept, code):
+    if "пока" in kept and not (_is_bye(text) and all(word in _parting(code) for word in kept)):
         kept = _without_for_now(kept)
     return " ".join(kept)
 
 
-def _parts(words: tuple[str, ...], code: str) -> bool:
-    """Whether «пока» stands among words of parting only."""
-    for_now = any(word == "пока" and after in _FOR_NOW_TAILS for word, after in pairwise(words))
-    return not for_now and all(word in _parting(code) for word in words)
+def _is_bye(text: str) -> bool:
+    """Whether every «пока» ends its clause or goes on with words of parting."""
+    tokens = tokenize(text)
+    return all(
+        after.text in _AFTER_BYE or _STOPS & set(after.gap) for token, after in pairwise(tokens) if token.text == "пока"
+    )
 
 
 def _without_for_now(words: tuple[str, ...]) -> tuple[str, ...]:

@@ -37,6 +37,10 @@ class AgreementWords:
     """The same, unless the question was whether to («да, отмените»)."""
     answers_no: frozenset[str]
     """«нет»: an answer at the beginning or end of a clause, else only the absence of something («у меня нет прав»)."""
+    declining: frozenset[str]
+    """Words beside a «нет» that only decline («ничего не надо, спасибо»)."""
+    complaints: frozenset[str]
+    """Words whose refusal complains («не то»): it wants something else, not the end."""
     negators: frozenset[str]
     """«не»: negates what follows up to the next clause."""
     clause_words: frozenset[str]
@@ -101,6 +105,11 @@ _RU = AgreementWords(
     ),
     cancelling=_words("отмена отмените отменяйте отменить отменяем отменяю"),
     answers_no=_words("нет нету ні"),
+    declining=_words(
+        "надо нужно нужен хочу хочется буду стоит интересно ничего никаких вопросов спасибо благодарю больше "
+        "понятно ясно пока все хватит достаточно конечно точно сейчас сегодня конец"
+    ),
+    complaints=_words("то та тот те так туда там верно правильно очень особо совсем всегда отмена отмените"),
     negators=_words("не"),
     clause_words=_words("но а и или да нет зато однако"),
     assents=_phrases(
@@ -173,6 +182,11 @@ _UK = AgreementWords(
     ),
     cancelling=_words("скасуйте скасовуйте скасувати скасовую скасовуємо"),
     answers_no=_words("ні нє нет нема немає"),
+    declining=_words(
+        "треба потрібно потрібен хочу хочеться буду варто цікаво нічого жодних питань запитань дякую більше "
+        "зрозуміло ясно поки пока все досить вистачить звичайно точно зараз сьогодні кінець"
+    ),
+    complaints=_words("те та той ті так туди там вірно правильно дуже особливо зовсім завжди"),
     negators=_words("не"),
     clause_words=_words("але а і й або та ні зате проте однак"),
     assents=_phrases(

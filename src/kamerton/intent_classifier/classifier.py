@@ -34,6 +34,7 @@ _SURE_OF_OTHER = 0.6
 """How sure another intent must be to overrule a yes or no with only a word or two beside it."""
 _PER_READING = 0.05
 """What each place in the recogniser's list costs: its first reading is the likeliest."""
+_NOTHING_EXPECTED = Expectation()
 _READINGS_EMBEDDED = 2
 """Alternatives beyond this are only read for entities and words: a model query costs 10 to 30 ms."""
 
@@ -97,13 +98,7 @@ class IntentClassifier:
         entities = extract_entities(text, Expectation(), self._language)
         if not normalised(text):
             return IntentResult(None, 0.0, reason="empty", text=text, entities=entities)
-        match = self._lexical.find(addressed(text, self._language))
-        result = (
-            self._judged_by_words(match, expected_intents)
-            if match is not None
-            else self._judged_by_meaning(text, expected_intents, previous_leader)
-        )
-        return replace(result, text=text, entities=entities)
+        return replace(self._judged(text, expected_intents, previous_leader), text=text, entities=entities)
 
     def understand(
         self, readings: Sequence[str], expectation: Expectation, previous_leader: str | None = None
@@ -173,7 +168,7 @@ class IntentClassifier:
         )
         if found.is_certain:
             return result
-        other = self.classify_intent(reading, expectation.intents, previous_leader)
+        other = self._judged(reading, expectation.intents, previous_leader, expectation)
         claimed = other.reason == "faq" or other.intent not in (None, found.intent)
         if claimed and (found.is_wordy or other.confidence >= _SURE_OF_OTHER):
             return replace(other, entities=found.entities)
@@ -201,7 +196,7 @@ class IntentClassifier:
     ) -> IntentResult:
         results = []
         for reading in readings[:_READINGS_EMBEDDED]:
-            result = self._judged_by_meaning(reading, expectation.intents, previous_leader)
+            result = self._judged_by_meaning(reading, expectation.intents, previous_leader, expectation)
             entities = extract_entities(reading, expectation, self._language)
             result = replace(result, text=reading, entities=entities)
             if result.intent is not None or result.reason == "faq":
@@ -209,12 +204,28 @@ class IntentClassifier:
             results.append(result)
         return results[0]
 
+    def _judged(
+        self,
+        text: str,
+        expected: Sequence[str] | None,
+        previous_leader: str | None,
+        expectation: Expectation = _NOTHING_EXPECTED,
+    ) -> IntentResult:
+        match = self._lexical.find(addressed(text, self._language))
+        if match is not None:
+            return self._judged_by_words(match, expected)
+        return self._judged_by_meaning(text, expected, previous_leader, expectation)
+
     def _judged_by_words(self, match: LexicalMatch, expected: Sequence[str] | None) -> IntentResult:
         reason = "exact" if match.exact else "fuzzy"
         return self._allowed(match.label, match.confidence, 1.0, reason, expected)
 
     def _judged_by_meaning(
-        self, text: str, expected: Sequence[str] | None, previous_leader: str | None
+        self,
+        text: str,
+        expected: Sequence[str] | None,
+        previous_leader: str | None,
+        expectation: Expectation = _NOTHING_EXPECTED,
     ) -> IntentResult:
         said = addressed(text, self._language)
         if not said:
@@ -226,7 +237,7 @@ class IntentClassifier:
         if leader == BACKGROUND:
             return IntentResult(None, confidence, gap, None, BACKGROUND)
         intent = self._space.intent(label)
-        if intent is not None and self._turnarounds.turned(label, text):
+        if intent is not None and self._is_turned(label, intent.name, text, expectation):
             return IntentResult(None, confidence, gap, leader, "negated")
         gate = self._gates.intent if intent is not None else self._gates.faq
         threshold = intent.threshold if intent is not None else None
@@ -234,6 +245,14 @@ class IntentClassifier:
         if refused is not None:
             return IntentResult(None, confidence, gap, leader, refused)
         return self._allowed(label, confidence, gap, "meaning", expected)
+
+    def _is_turned(self, label: int, intent: str, text: str, expectation: Expectation) -> bool:
+        """Whether the text negates what its nearest intent says, or is too unclear for what would follow."""
+        if intent in expectation.ending and (text.rstrip().endswith("?") or self._turnarounds.unlike(label, text)):
+            return True
+        if intent in expectation.consenting and self._is_contested((text,)):
+            return True
+        return self._turnarounds.turned(label, text)
 
     def _allowed(
         self, label: int, confidence: float, gap: float, reason: str, expected: Sequence[str] | None

@@ -8,7 +8,8 @@ from functools import lru_cache
 from kamerton.intent_classifier.stem_overlap import stems
 from kamerton.intent_classifier.words import Token, language_code, listed, tokenize
 
-_NEGATORS = frozenset(listed("не без"))
+_NEGATORS = frozenset(listed("не без зачем навіщо"))
+_IMPERATIVES = ("йте", "ите", "ьте", "іть")
 _PASSING_ON = {
     "ru": frozenset(
         listed(
@@ -30,26 +31,42 @@ _PASSING_ON = {
 _STOPS = frozenset(",.!?;:…—–")
 
 
+_NEEDED = {
+    "ru": frozenset(listed("надо нужно нужен нужна нужны стоит")),
+    "uk": frozenset(listed("треба потрібно потрібен потрібна потрібні варто")),
+}
+"""Words whose negation looks back at the end of a clause («оператор не нужен»)."""
+
+
 @lru_cache(maxsize=1024)
 def negated_stems(text: str, language: str = "ru") -> frozenset[str]:
-    """Stems of the words that a «не» or «без» negates: the next one, and through «надо» and its like the one after.
+    """Stems of the words that a «не», «без» or a rhetorical «зачем» negates.
+
+    That is the next word and, through «надо» and its like or an imperative, the one after; at the end of a clause the
+    one before («оператор не нужен»).
 
     Raises:
         ConfigurationError: there are no tables for the language.
     """
-    return stems(" ".join(_negated(tokenize(text), _PASSING_ON[language_code(language)])), language)
+    return stems(" ".join(_negated(tokenize(text), language_code(language))), language)
 
 
-def _negated(tokens: Sequence[Token], passing_on: frozenset[str]) -> Iterator[str]:
+def _negated(tokens: Sequence[Token], code: str) -> Iterator[str]:
     for place, token in enumerate(tokens):
         if token.text not in _NEGATORS:
             continue
-        for after in tokens[place + 1 :]:
-            if _STOPS & set(after.gap):
+        end = place + 1
+        while end < len(tokens) and not _STOPS & set(tokens[end].gap):
+            word = tokens[end].text
+            end += 1
+            if word in _PASSING_ON[code]:
+                continue
+            yield word
+            if not word.endswith(_IMPERATIVES):
                 break
-            if after.text not in passing_on:
-                yield after.text
-                break
+        ends_clause = end == len(tokens) or _STOPS & set(tokens[end].gap)
+        if place and ends_clause and tokens[end - 1].text in _NEEDED[code] and not _STOPS & set(token.gap):
+            yield tokens[place - 1].text
 
 
 class Turnarounds:
@@ -64,6 +81,10 @@ class Turnarounds:
             words = " ".join(token.text for token in tokenize(text))
             self._negated.setdefault(label, set()).update(negated)
             self._said.setdefault(label, set()).update(stems(words, language) - negated)
+
+    def unlike(self, label: int, text: str) -> bool:
+        """Whether the text negates anything that no example of the label negates («до свидания не говорите»)."""
+        return bool(negated_stems(text, self._language) - self._negated.get(label, set()))
 
     def turned(self, label: int, text: str) -> bool:
         """Whether the text negates what the label's examples say («не переключайте меня»)."""

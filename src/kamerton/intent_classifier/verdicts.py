@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from kamerton.domain.dialogue import Entities, EntityKind, Expectation
 from kamerton.intent_classifier.agreement_words import agreement_words
@@ -15,7 +16,8 @@ from kamerton.intent_classifier.words import Token, tokenize
 
 _CORRECT = "correct"
 YES = "yes"
-_AGREEMENT = frozenset({YES, "no"})
+NO = "no"
+_AGREEMENT = frozenset({YES, NO})
 _SMALL_RESIDUE = 2
 _LONGEST_ANSWER_RESIDUE = 5
 _NEAR_WORDS = 2
@@ -50,7 +52,7 @@ class Verdict:
     @property
     def is_wordy(self) -> bool:
         """Whether so much else was said that the talk is probably about that."""
-        return self.residue > _SMALL_RESIDUE
+        return self.residue >= (_SMALL_RESIDUE if self.intent in _AGREEMENT else _SMALL_RESIDUE + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +218,27 @@ def _agreement(utterance: _Utterance) -> Verdict | None:
             return wrong
     if answer is None:
         return None
-    return Verdict(YES if answer else "no", 0.97, utterance.entities, utterance.residue_of_agreement())
+    if not answer and NO in utterance.expectation.ending and not _declines(utterance):
+        return _wrong_value(utterance) or _blamed(utterance)
+    return Verdict(YES if answer else NO, 0.97, utterance.entities, utterance.residue_of_agreement())
+
+
+def _declines(utterance: _Utterance) -> bool:
+    """Whether a refusal only declines («нет, спасибо», «ничего не надо»), and so may end a call.
+
+    «не то», «неправильно» or «не хочу ждать» refuse something of the talk, which then has to go on.
+    """
+    table = agreement_words(utterance.language)
+    said = tuple(token.text for token in utterance.tokens)
+    complains = table.complaints & utterance.words or any(pair in table.part_refusals for pair in pairwise(said))
+    return not (complains or utterance.words & utterance.book.wrong or utterance.residue(table.declining))
+
+
+def _blamed(utterance: _Utterance) -> Verdict | None:
+    """«неправильно», where a plain «no» would end the call."""
+    if not utterance.may_correct or not utterance.words & utterance.book.wrong:
+        return None
+    return Verdict(_CORRECT, 0.9, utterance.entities, utterance.residue())
 
 
 def _wrong_value(utterance: _Utterance) -> Verdict | None:
