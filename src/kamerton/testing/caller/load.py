@@ -14,6 +14,9 @@ import anyio
 
 from kamerton.domain.errors import CallEnded, ConfigurationError
 from kamerton.testing.caller.line import CallerLine, LineNoise, Utterance, connect
+from kamerton.testing.caller.line_impairment import LineImpairment
+from kamerton.testing.caller.line_profile import CLEAN, line_profile
+from kamerton.testing.caller.line_sounds import LineSounds
 from kamerton.testing.caller.metronome import Metronome
 from kamerton.testing.caller.recordings import Recording, cough, load_folder, load_recording
 
@@ -48,6 +51,8 @@ class LoadPlan:
     barge_in_share: float = 0.2
     backchannel_share: float = 0.1
     cough_share: float = 0.1
+    line: str = CLEAN
+    """The kind of line that all of them call over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +193,8 @@ class LoadRun:
         self._port = port
         self._metronome = metronome
         self._noise = LineNoise(seed=plan.seed)
+        self._sounds = LineSounds(plan.seed, material.turns)
+        self._profile = line_profile(plan.line)
         self.result: Final = LoadResult()
 
     async def run(self) -> LoadResult:
@@ -196,20 +203,28 @@ class LoadRun:
             clock.start_soon(self._metronome.run)
             async with anyio.create_task_group() as callers:
                 for number in range(self._plan.calls):
-                    callers.start_soon(self._call_for_a_while, random.Random(self._plan.seed * 100_003 + number))
+                    callers.start_soon(self._call_for_a_while, self._plan.seed * 100_003 + number)
             clock.cancel_scope.cancel()
         return self.result
 
-    async def _call_for_a_while(self, source: random.Random) -> None:
+    async def _call_for_a_while(self, seed: int) -> None:
+        source = random.Random(seed)
         await anyio.sleep(source.uniform(0, self._plan.ramp_s))
         with anyio.move_on_after(self._plan.seconds):
             while True:
-                await self._one_call(source)
+                await self._one_call(source, self._impairment(seed))
                 await anyio.sleep(_REDIAL_S)
 
-    async def _one_call(self, source: random.Random) -> None:
+    def _impairment(self, seed: int) -> LineImpairment | None:
+        """The caller's line, the same in every call; its draws do not move the caller's own."""
+        if self._plan.line == CLEAN:
+            return None
+        return LineImpairment(self._profile.draw(random.Random(seed)), self._sounds, seed)
+
+    async def _one_call(self, source: random.Random, impairment: LineImpairment | None) -> None:
         loop = asyncio.get_running_loop()
-        line = CallerLine(uuid.UUID(int=source.getrandbits(128), version=4), self._noise, clock=loop.time)
+        call_id = uuid.UUID(int=source.getrandbits(128), version=4)
+        line = CallerLine(call_id, self._noise, clock=loop.time, impairment=impairment)
         try:
             await connect(line, "127.0.0.1", self._port)
         except CallEnded as error:
