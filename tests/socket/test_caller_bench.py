@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from kamerton.audio.tone import tone
 from kamerton.audio.wav import write_wav_file
-from kamerton.cli.bench import bench, run_step
+from kamerton.cli.bench import bench
+from kamerton.cli.bench_run import run_step
 from kamerton.cli.bench_server import server_under_test
 from kamerton.domain.audio import PHONE
 from kamerton.domain.errors import EngineError

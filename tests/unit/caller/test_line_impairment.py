@@ -112,7 +112,9 @@ def test_frames_are_missing_in_short_bursts() -> None:
 def test_frames_come_late_and_in_order() -> None:
     line = LineImpairment(CallerDamage("x", delay_variation_ms=60.0), SOUNDS, 4)
     clean = LineImpairment(CallerDamage("x"), SOUNDS, 4)
-    made, came, behind = [], [], []
+    made: list[bytes] = []
+    came: list[bytes] = []
+    behind = []
     for number in range(2000):
         made += clean.sent(number * FRAME_S, None, 0)
         came += line.sent(number * FRAME_S, None, 0)

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from kamerton.cli.bench import decided, ramp_s
+from kamerton.cli.bench import ramp_s
 from kamerton.cli.bench_load import LoadOrder
+from kamerton.cli.bench_run import decided
 from kamerton.cli.bench_table import MISSING, ROWS, misses, table_of, value_at
 from kamerton.testing.caller.load import LoadPlan
 

@@ -103,7 +103,7 @@ def mu_law_table() -> NDArray[np.int16]:
     samples = np.arange(65536, dtype=np.uint16).view(np.int16).astype(np.float64) / FULL_SCALE
     coded = np.rint(np.sign(samples) * np.log1p(_MU * np.abs(samples)) / np.log1p(_MU) * 127.0) / 127.0
     decoded = np.sign(coded) * np.expm1(np.abs(coded) * np.log1p(_MU)) / _MU
-    return np.clip(np.rint(decoded * FULL_SCALE), -32768, 32767).astype(np.int16)
+    return np.asarray(np.clip(np.rint(decoded * FULL_SCALE), -32768, 32767), dtype=np.int16)
 
 
 def _prepared(recording: Recording, *, telephone_band: bool) -> PreparedSpeech:

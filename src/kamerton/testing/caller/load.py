@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from typing import Final, Literal
 
@@ -26,7 +27,6 @@ BACKCHANNEL_FILES: Final = ("uhu.wav", "synthetic/uhu.wav")
 """Murmurs, looked for in the folder of recordings; they are not said as turns."""
 INTERRUPTION_S: Final = 0.7
 
-_QUIET_S: Final = 0.7
 _GREETING_DEADLINE_S: Final = 20.0
 _SPEECH_DEADLINE_S: Final = 30.0
 _PAUSE_S: Final = (0.2, 1.0)
@@ -53,6 +53,14 @@ class LoadPlan:
     cough_share: float = 0.1
     line: str = CLEAN
     """The kind of line that all of them call over."""
+    dialogues: tuple[tuple[str, ...], ...] = ()
+    """Names of recordings that are said in order, over and over; each caller keeps to one of these. Without any, what
+    is said is drawn at random."""
+    quiet_s: float = 0.7
+    """Silence after which the bot has finished; longer than the pauses between its fillers, where it has any."""
+    missed_after_s: float = MISSED_AFTER_S
+    redials: bool = True
+    """A caller whom the bot hangs up on calls again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,13 @@ class Material:
     """Those of the turns that are longer than any «угу»: what real speech is to a server that hears no words."""
     backchannels: tuple[Recording, ...]
     coughs: tuple[Recording, ...]
+
+    def dialogue(self, plan: LoadPlan, source: random.Random) -> Iterator[Recording] | None:
+        """One of the plan's dialogues, for ever from its beginning; None when it has none."""
+        if not plan.dialogues:
+            return None
+        named = {recording.name: recording for recording in self.turns}
+        return cycle([named[name] for name in source.choice(plan.dialogues)])
 
 
 @dataclass(slots=True)
@@ -124,17 +139,18 @@ class LoadCaller:
         while self._line.last_audible_s is None and self._now_s < deadline_s:
             yield
         yield from self._bot_finishes()
+        dialogue = self._material.dialogue(self._plan, self._random)
         while True:
             resume_s = self._now_s + self._random.uniform(*_PAUSE_S)
             while self._now_s < resume_s:
                 yield
-            yield from self._take_turn("turn", self._material.turns)
+            yield from self._take_turn("turn", self._material.turns if dialogue is None else (next(dialogue),))
 
     def _take_turn(self, kind: ExchangeKind, recordings: Sequence[Recording]) -> Steps:
         said = yield from self._say(kind, self._random.choice(recordings))
         end_s = said.end_at_s or self._now_s
         while not self._replied_after(end_s):
-            if self._now_s > end_s + MISSED_AFTER_S:
+            if self._now_s > end_s + self._plan.missed_after_s:
                 break
             yield
         else:
@@ -168,7 +184,7 @@ class LoadCaller:
 
     def _bot_finishes(self) -> Steps:
         deadline_s = self._now_s + _SPEECH_DEADLINE_S
-        while self._line.quiet_for_s(self._now_s) < _QUIET_S and self._now_s < deadline_s:
+        while self._line.quiet_for_s(self._now_s) < self._plan.quiet_s and self._now_s < deadline_s:
             yield
 
     def _replied_after(self, end_s: float) -> bool:
@@ -182,10 +198,18 @@ class LoadResult:
 
     calls: list[LoadedCall] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    begun_s: float = 0.0
+    """When the first caller might call, on the system's monotonic clock."""
+    ended_s: float = 0.0
+    """When the last call was over."""
 
 
 class LoadRun:
-    """Places the calls of a plan against one server and keeps every one of them up until its time is over."""
+    """Places the calls of a plan against one server and keeps every one of them up until its time is over.
+
+    Raises:
+        ConfigurationError: a recording of its dialogues is missing, or there is no such line.
+    """
 
     def __init__(self, plan: LoadPlan, material: Material, port: int, metronome: Metronome) -> None:
         self._plan = plan
@@ -195,16 +219,21 @@ class LoadRun:
         self._noise = LineNoise(seed=plan.seed)
         self._sounds = LineSounds(plan.seed, material.turns)
         self._profile = line_profile(plan.line)
+        known = {recording.name for recording in material.turns}
+        for name in {name for names in plan.dialogues for name in names} - known:
+            raise ConfigurationError(f"the callers' dialogue needs '{name}', which the folder of recordings lacks")
         self.result: Final = LoadResult()
 
     async def run(self) -> LoadResult:
         """Make all calls; returns when every one of them is over. Cancelling hangs all of them up."""
+        self.result.begun_s = anyio.current_time()
         async with anyio.create_task_group() as clock:
             clock.start_soon(self._metronome.run)
             async with anyio.create_task_group() as callers:
                 for number in range(self._plan.calls):
                     callers.start_soon(self._call_for_a_while, self._plan.seed * 100_003 + number)
             clock.cancel_scope.cancel()
+        self.result.ended_s = anyio.current_time()
         return self.result
 
     async def _call_for_a_while(self, seed: int) -> None:
@@ -213,6 +242,8 @@ class LoadRun:
         with anyio.move_on_after(self._plan.seconds):
             while True:
                 await self._one_call(source, self._impairment(seed))
+                if not self._plan.redials:
+                    return
                 await anyio.sleep(_REDIAL_S)
 
     def _impairment(self, seed: int) -> LineImpairment | None:
