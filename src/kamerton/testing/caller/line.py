@@ -16,6 +16,7 @@ import numpy as np
 from kamerton.domain.audio import PHONE, AudioFormat
 from kamerton.domain.errors import CallEnded
 from kamerton.testing.caller.line_impairment import LineImpairment
+from kamerton.testing.caller.line_profile import CallerDamage
 from kamerton.testing.caller.metronome import FRAME_S
 from kamerton.testing.caller.recordings import Recording
 from kamerton.testing.caller.speech_span import FULL_SCALE
@@ -161,6 +162,11 @@ class CallerLine(asyncio.Protocol):
                 self._transport.write(message)
         if said is not None:
             said.sent_at_s.append(now_s)
+
+    @property
+    def damage(self) -> CallerDamage | None:
+        """What is wrong with the line; None for a clean one."""
+        return None if self._impairment is None else self._impairment.damage
 
     def say(self, recording: Recording) -> Utterance:
         """Begin a recording with the next tick; what was being said before is broken off."""

@@ -128,7 +128,10 @@ class LoadFigures:
             return
         if exchange.kind == "barge_in" and until_s > end_s:
             self._add_barge_in(received, onset_s, min(until_s, end_s + _EFFECT_AFTER_S))
-        replied_s = next((part.start_s for part in segments if onset_s < part.start_s < until_s), None)
+        begun = [part for part in segments if onset_s < part.start_s < until_s]
+        if exchange.kind == "barge_in":  # the rest of the old reply, cut under the caller's own sentence, is no answer
+            begun = [part for part in begun if part.start_s >= end_s or part.end_s > end_s + FRAME_MS / 1000]
+        replied_s = begun[0].start_s if begun else None
         self._add_response(exchange, end_s, until_s, replied_s)
 
     def _add_response(self, exchange: Exchange, end_s: float, until_s: float, replied_s: float | None) -> None:
