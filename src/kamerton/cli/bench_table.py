@@ -97,19 +97,19 @@ class Column:
 
 _TURNS: Final = (
     Column(("turns", ""), "turns"),
-    Column(("answered", "%"), "answered_share", share=True),
-    Column(("missed", "%"), "missed_share", share=True),
+    Column(("answ.", "%"), "answered_share", share=True),
+    Column(("miss", "%"), "missed_share", share=True),
     Column(("early", "%"), "early_share", share=True),
 )
 LINE_COLUMNS: Final = (
     *_TURNS,
     Column(("un-", "asked"), "spurious_turns"),
-    Column(("not", "said"), "self_answered_turns"),
-    Column(("response", "p50 ms"), "response_ms.p50"),
-    Column(("", "p95 ms"), "response_ms.p95"),
+    Column(("un-", "said"), "self_answered_turns"),
+    Column(("p50", "ms"), "response_ms.p50"),
+    Column(("p95", "ms"), "response_ms.p95"),
     Column(("false", "/min"), "false_intrusions_per_minute"),
     Column(("whole", "%"), "whole_replies_share", share=True),
-    Column(("silence", "p95 ms"), "silence_ms.p95"),
+    Column(("yield", "p95"), "silence_ms.p95"),
     Column(("no", "yield"), "barge_ins_without_yield"),
     Column(("«угу»", "%"), "backchannels_went_on_share", share=True),
     Column(("cough", "%"), "coughs_went_on_share", share=True),
@@ -118,7 +118,7 @@ LINE_COLUMNS: Final = (
 REAL_LINE_COLUMNS: Final = (
     *_TURNS,
     Column(("given", "up"), "given_up_turns"),
-    Column(("not", "said"), "self_answered_turns"),
+    Column(("un-", "said"), "self_answered_turns"),
     Column(("first", "p50 ms"), "response_ms.p50"),
     Column(("sound", "p95 ms"), "response_ms.p95"),
     Column(("real", "p50 ms"), "answer_ms.p50"),
