@@ -185,7 +185,8 @@ def _short(column: Column, value: float | None) -> str:
         return MISSING
     if column.share:
         return f"{value * 100:.0f}"
-    return f"{value:.0f}" if column.path.endswith(("p50", "p95")) else f"{value:.3g}"
+    whole = value == int(value) or value >= 100 or column.path.endswith(("p50", "p95"))
+    return f"{value:.0f}" if whole else f"{value:.3g}"
 
 
 def _aligned(lines: Sequence[Sequence[str]], gap: int) -> str:
