@@ -24,7 +24,6 @@ from kamerton.testing.caller.wire_measure import Sound
 
 CALLS_OVER_S: Final = 10.0
 IDLE_S: Final = 5.0
-"""How long the server is watched while nobody calls."""
 SETTLE_S: Final = 2.0
 LOAD_GRACE_S: Final = 60.0
 WARM_UP: Final = LoadPlan(calls=2, seconds=8.0, ramp_s=0.5, seed=99)
@@ -39,6 +38,7 @@ def run_step(
     serve: Sequence[str] = SERVE_COMMAND,
     warm_up: LoadPlan = WARM_UP,
     reply_s: float | None = None,
+    idle_s: float = IDLE_S,
 ) -> dict[str, Any]:
     """Start a server, load it, end it; returns the settings and figures of the run.
 
@@ -48,6 +48,7 @@ def run_step(
         serve: the command that starts the server.
         warm_up: calls that come first and are not counted.
         reply_s: length of a reply that is spoken to its end, where it is known.
+        idle_s: how long the server is watched while nobody calls.
 
     Raises:
         EngineError: the server or the load process failed.
@@ -58,7 +59,7 @@ def run_step(
     with server_under_test(serve) as server:
         _load(LoadOrder(server.audiosocket_port, str(folder), warm_up))
         before = server.calls_over(CALLS_OVER_S)
-        idle_s = server.idle_cpu_s_per_minute(IDLE_S)
+        idle_cpu_s = server.idle_cpu_s_per_minute(idle_s)
         memory_before_mb, counted = server.memory_mb(), server.counters()
         progress_line(f"{title}: calling")
         with server.watched():
@@ -67,7 +68,7 @@ def run_step(
         threading.Event().wait(SETTLE_S)  # the server gives memory back, and its log is written
         account = measured.pop("account")
         figures = measured | _server_figures(server, plan, before | {"rss_mb": memory_before_mb}, after)
-        figures |= _cpu_figures(server, account, figures["call_minutes"], idle_s) | _turn_figures(server, account)
+        figures |= _cpu_figures(server, account, figures["call_minutes"], idle_cpu_s) | _turn_figures(server, account)
     counters = {name: value - counted.get(name, 0.0) for name, value in figures.pop("counters").items()}
     figures["server_counters"] = counters
     figures["server_error_turns"] = counters.get("kamerton_turns_total.error", 0.0)
@@ -114,7 +115,7 @@ def _server_figures(
 
 
 def _cpu_figures(
-    server: ServerUnderTest, account: Mapping[str, Any], call_minutes: float, idle_s: float
+    server: ServerUnderTest, account: Mapping[str, Any], call_minutes: float, idle_cpu_s: float
 ) -> dict[str, Any]:
     """What the server spent from the first call to the end of the last one, and what of it calls caused."""
     wall_s = max(account["ended_s"] - account["begun_s"], 1e-6)
@@ -122,8 +123,8 @@ def _cpu_figures(
     minutes = max(call_minutes, 1e-6)
     return {
         "cpu_s_per_call_minute": round(cpu_s / minutes, 4),
-        "cpu_s_per_call_minute_above_idle": round(max(0.0, cpu_s - idle_s * wall_s / 60) / minutes, 4),
-        "cpu_s_idle_per_minute": round(idle_s, 3),
+        "cpu_s_per_call_minute_above_idle": round(max(0.0, cpu_s - idle_cpu_s * wall_s / 60) / minutes, 4),
+        "cpu_s_idle_per_minute": round(idle_cpu_s, 3),
         "cpu_core_share": round(cpu_s / wall_s, 3),
     }
 

@@ -121,7 +121,7 @@ def make_report(line: CallerLine, record: CallRecord | None, interruptions: Sequ
         turns=tuple(_reported_turns(line, record.turns if record else (), received)),
         barge_ins=tuple(_barge_in(received, each, record) for each in interruptions),
         state=dict(finished.variables) if finished else {},
-        line=line.damage.as_json() if line.damage else None,
+        line=line.impairment.damage.as_json() if line.impairment else None,
     )
 
 

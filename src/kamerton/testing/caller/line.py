@@ -16,7 +16,6 @@ import numpy as np
 from kamerton.domain.audio import PHONE, AudioFormat
 from kamerton.domain.errors import CallEnded
 from kamerton.testing.caller.line_impairment import LineImpairment
-from kamerton.testing.caller.line_profile import CallerDamage
 from kamerton.testing.caller.metronome import FRAME_S
 from kamerton.testing.caller.recordings import Recording
 from kamerton.testing.caller.speech_span import FULL_SCALE
@@ -114,7 +113,8 @@ class CallerLine(asyncio.Protocol):
         self._noise_at = random.Random(call_id.int).randrange(len(self._noise))
         self._clock = clock
         self._keep_audio = keep_audio
-        self._impairment = impairment
+        self.impairment: Final = impairment
+        """What is wrong with the line; None for a clean one."""
         self._reader = WireReader()
         self._transport: asyncio.Transport | None = None
         self._blocked = False
@@ -163,11 +163,6 @@ class CallerLine(asyncio.Protocol):
         if said is not None:
             said.sent_at_s.append(now_s)
 
-    @property
-    def damage(self) -> CallerDamage | None:
-        """What is wrong with the line; None for a clean one."""
-        return None if self._impairment is None else self._impairment.damage
-
     def say(self, recording: Recording) -> Utterance:
         """Begin a recording with the next tick; what was being said before is broken off."""
         said = Utterance(recording)
@@ -195,8 +190,8 @@ class CallerLine(asyncio.Protocol):
     def _messages(self, now_s: float, said: Utterance | None) -> tuple[bytes, ...]:
         """What leaves at this tick: the next frame of what is being said, or of line noise."""
         frame = 0 if said is None else len(said.sent_at_s)
-        if self._impairment is not None:
-            return self._impairment.sent(now_s, None if said is None else said.recording, frame)
+        if self.impairment is not None:
+            return self.impairment.sent(now_s, None if said is None else said.recording, frame)
         if said is not None:
             return (said.recording.messages[frame],)
         self._noise_at = (self._noise_at + 1) % len(self._noise)
@@ -207,8 +202,8 @@ class CallerLine(asyncio.Protocol):
         if payload.strip(b"\0"):
             samples = np.frombuffer(payload[: len(payload) & ~1], dtype="<i2").astype(np.float32)
             power = float(samples @ samples) / max(1, len(samples))
-        if self._impairment is not None and AUDIO_RATES_HZ[kind] == PHONE.rate_hz:
-            self._impairment.heard(now_s, samples)
+        if self.impairment is not None and AUDIO_RATES_HZ[kind] == PHONE.rate_hz:
+            self.impairment.heard(now_s, samples)
         self.arrivals_s.append(now_s)
         self.powers.append(power)
         self.rate_hz = AUDIO_RATES_HZ[kind]

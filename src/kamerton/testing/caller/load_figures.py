@@ -233,6 +233,8 @@ def _wire_figures(calls: Sequence[LoadedCall], shares: Sequence[float]) -> dict[
         "least_frame_share": round(min(shares), 4) if shares else None,
         "unsent_frames": sum(call.line.unsent_frames for call in calls),
         "unknown_messages": sum(call.line.unknown_messages for call in calls),
+        "lost_frames": sum(call.line.impairment.lost_frames for call in calls if call.line.impairment),
+        "withheld_frames": sum(call.line.impairment.withheld_frames for call in calls if call.line.impairment),
     }
 
 
