@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -98,6 +99,7 @@ def room(seed: int, *, telephone_band: bool) -> Samples:
     return np.asarray(taps / np.sqrt(np.sum(np.square(taps))), dtype=np.float32)
 
 
+@lru_cache(maxsize=1)
 def mu_law_table() -> NDArray[np.int16]:
     """What each 16-bit sample, taken as an unsigned index, has become after the way through 8-bit mu-law."""
     samples = np.arange(65536, dtype=np.uint16).view(np.int16).astype(np.float64) / FULL_SCALE

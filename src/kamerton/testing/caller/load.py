@@ -6,7 +6,7 @@ import asyncio
 import random
 import uuid
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import cycle
 from pathlib import Path
 from typing import Final, Literal
@@ -219,10 +219,20 @@ class LoadRun:
         self._noise = LineNoise(seed=plan.seed)
         self._sounds = LineSounds(plan.seed, material.turns)
         self._profile = line_profile(plan.line)
+        if plan.line != CLEAN:
+            self._prepare_line(material)
         known = {recording.name for recording in material.turns}
         for name in {name for names in plan.dialogues for name in names} - known:
             raise ConfigurationError(f"the callers' dialogue needs '{name}', which the folder of recordings lacks")
         self.result: Final = LoadResult()
+
+    def _prepare_line(self, material: Material) -> None:
+        """Make now what would hold up the clock while calls are up."""
+        telephone_band = self._profile.typical.telephone_band
+        for noise in self._profile.noises or (self._profile.typical.noise,):
+            LineImpairment(replace(self._profile.typical, noise=noise), self._sounds, 0)
+        for recording in (*material.turns, *material.backchannels, *material.coughs):
+            self._sounds.speech(recording, telephone_band=telephone_band)
 
     async def run(self) -> LoadResult:
         """Make all calls; returns when every one of them is over. Cancelling hangs all of them up."""
