@@ -26,11 +26,12 @@ SAMPLES: Final = CHECKOUT / "assistants" / "insurance" / "samples"
 """Where recordings are looked for when no folder is given; with the real engines the samples of their assistant."""
 CALLS_PER_RAMP_S: Final = 20
 REAL_DIALOGUES: Final = (
-    ("number-150.wav", "number-2.wav", "number-25.wav", "yes.wav", "documents.wav", "card.wav"),
-    ("documents.wav", "number-125.wav", "number-2.wav", "number-25.wav", "yes.wav", "card.wav"),
-    ("card.wav", "number-150.wav", "repeat.wav", "number-2.wav", "number-25.wav", "yes.wav"),
+    ("number-150.wav", "number-2.wav", "number-25.wav", "documents.wav", "correct-150.wav", "card.wav"),
+    ("documents.wav", "number-125.wav", "number-2.wav", "number-25.wav", "card.wav"),
+    ("hello.wav", "card.wav", "number-150.wav", "number-2.wav", "number-25.wav", "documents.wav"),
 )
-"""What callers say to the insurance assistant: a quote, and questions before, in between and after it."""
+"""What callers say to the insurance assistant: a quote, and questions before and after it; no recording has a pause that
+endpointing might take for its end."""
 REAL_QUIET_S: Final = 2.5
 """Longer than the pauses between fillers, so that nobody speaks into a wait."""
 REAL_MISSED_AFTER_S: Final = 15.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kamerton.testing.caller.floor_figures import OwnReplies
-from kamerton.testing.caller.wire_measure import ReceivedAudio, Sound
+from kamerton.testing.caller.floor_figures import CallerSound, OwnReplies
+from kamerton.testing.caller.wire_measure import ReceivedAudio
 
 SILENT, LOUD, DIP, DUCKED = -120.0, -20.0, -32.0, -34.0
 VOICE = [(0.16, LOUD), (0.06, DIP)] * 13 + [(0.14, LOUD)]
@@ -18,7 +18,7 @@ def heard(*parts: tuple[float, float]) -> ReceivedAudio:
     return ReceivedAudio((np.arange(len(levels)) * 0.02).astype(np.float64), levels)
 
 
-def judged(received: ReceivedAudio, *sounds: Sound, ended_s: float = 60.0) -> OwnReplies:
+def judged(received: ReceivedAudio, *sounds: CallerSound, ended_s: float = 60.0) -> OwnReplies:
     figures = OwnReplies()
     figures.add_call(received, sounds, ended_s, reply_s=3.0)
     return figures
@@ -46,7 +46,7 @@ def test_a_reply_cut_short_is_an_intrusion_unless_the_call_ended_with_it() -> No
 
 def test_reactions_to_the_caller_are_none_of_it() -> None:
     received = heard(*VOICE[:9], (0.3, DUCKED), *VOICE[9:], (1.5, SILENT), *VOICE[:12], (1.5, SILENT))
-    murmur, sentence = Sound(0.9, 2.0), Sound(5.5, 8.0)
+    murmur, sentence = CallerSound(0.9, 1.2, 2.0), CallerSound(5.5, 7.7, 8.0)
     figures = judged(received, murmur, sentence)
     assert (figures.false_intrusions, figures.replies) == (0, 0)
     assert figures.spoken_s == pytest.approx(3.3 + 1.32 - 1.1 - 0.6, abs=0.15)
@@ -62,3 +62,18 @@ def test_a_bot_that_never_comes_to_an_end_is_counted_while_it_stumbles() -> None
 def test_silence_says_nothing() -> None:
     assert judged(heard((5.0, SILENT))) == OwnReplies()
     assert judged(ReceivedAudio(np.empty(0), np.empty(0))) == OwnReplies()
+
+
+def test_a_reply_that_follows_close_on_a_sentence_is_one_that_nobody_spoke_into() -> None:
+    sentence = CallerSound(-1.0, 0.0, 0.3)
+    received = heard((0.2, SILENT), *VOICE, (1.5, SILENT))
+    figures = judged(received, sentence)
+    assert (figures.replies, figures.whole_replies) == (1, 1)
+    assert figures.spoken_s == pytest.approx(2.9, abs=0.05)
+
+
+def test_late_frames_make_no_dip_longer() -> None:
+    steady = heard(*VOICE, (1.5, SILENT))
+    late = steady.arrivals_s + np.where(np.arange(len(steady.arrivals_s)) % 11 == 0, 0.019, 0.0)
+    late[60:] += 0.05
+    assert judged(ReceivedAudio(late, steady.levels_dbfs)).false_intrusions == 0

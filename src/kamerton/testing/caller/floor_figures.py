@@ -12,21 +12,33 @@ from typing import Final
 
 import numpy as np
 
-from kamerton.testing.caller.wire_measure import (
-    DUCK_DB,
-    DUCK_HOLD_S,
-    BotSegment,
-    ReceivedAudio,
-    Sound,
-    bot_segments,
-    low_runs,
-)
+from kamerton.domain.audio import FRAME_MS
+from kamerton.testing.caller.wire_measure import DUCK_DB, DUCK_HOLD_S, BotSegment, ReceivedAudio, bot_segments
 
 REPLY_GAP_S: Final = 0.7
 """A longer silence ends a reply: after an interruption that was none, the bot goes on sooner."""
 CUT_SHORT_S: Final = 0.1
+LOW_FRAMES: Final = round(DUCK_HOLD_S * 1000 / FRAME_MS)
+"""Counted in frames, so that a network or a machine that stalls makes no dip longer than it is."""
 LOUD_PERCENTILE: Final = 90.0
 """Level of the bot's vowels when it is not ducked; holds while it is ducked for less than nine tenths of the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallerSound:
+    """A sound of the caller's, and until when the bot may still react to it; seconds."""
+
+    onset_s: float
+    end_s: float
+    reaction_s: float
+
+    def explains(self, instant_s: float) -> bool:
+        """True when what the bot did then may be a reaction, or a dip just before that goes over into one."""
+        return self.onset_s - DUCK_HOLD_S <= instant_s <= self.reaction_s
+
+    def within_s(self, part: BotSegment) -> float:
+        """How much of a stretch it covers, with the time for reacting."""
+        return max(0.0, min(part.end_s, self.reaction_s) - max(part.start_s, self.onset_s))
 
 
 @dataclass(slots=True)
@@ -42,12 +54,14 @@ class OwnReplies:
     whole_replies: int = 0
     """Of them, those spoken to their end without a duck or a gap."""
 
-    def add_call(self, received: ReceivedAudio, sounds: Sequence[Sound], ended_s: float, reply_s: float | None) -> None:
+    def add_call(
+        self, received: ReceivedAudio, sounds: Sequence[CallerSound], ended_s: float, reply_s: float | None
+    ) -> None:
         """Judge one call.
 
         Args:
             received: what the caller heard.
-            sounds: when the caller made sounds, with the time in which the bot may still react to them.
+            sounds: what the caller said, murmured and coughed.
             ended_s: when the call was over; what the bot was saying then is no reply of known length.
             reply_s: length of a reply that is spoken to its end, where it is known.
         """
@@ -58,20 +72,19 @@ class OwnReplies:
         threshold_dbfs = float(np.percentile(loud, LOUD_PERCENTILE)) - DUCK_DB
         for part in audible:
             over = part.end_s < ended_s - REPLY_GAP_S
-            faults = self._faults(received.between(part.start_s, part.end_s), part, sounds, threshold_dbfs)
+            faults = self._faults(received.between(part.start_s, part.end_s), sounds, threshold_dbfs)
             silent = over and not any(sound.onset_s < part.end_s and sound.end_s > part.start_s for sound in sounds)
             cut = silent and reply_s is not None and part.end_s - part.start_s < reply_s - CUT_SHORT_S
             self.false_intrusions += faults + cut
-            self.spoken_s += (part.end_s - part.start_s) - _covered_s(part, sounds)
+            covered_s = sum(sound.within_s(part) for sound in sounds)
+            self.spoken_s += max(0.0, part.end_s - part.start_s - covered_s)
             self.replies += silent
             self.whole_replies += silent and not faults and not cut
 
     @staticmethod
-    def _faults(received: ReceivedAudio, part: BotSegment, sounds: Sequence[Sound], threshold_dbfs: float) -> int:
-        runs = low_runs(received, received.levels_dbfs <= threshold_dbfs, DUCK_HOLD_S, part.end_s)
-        return sum(not any(sound.onset_s <= begin_s <= sound.end_s for sound in sounds) for begin_s in runs)
-
-
-def _covered_s(part: BotSegment, sounds: Sequence[Sound]) -> float:
-    """Time of a stretch in which the caller made sounds; sounds do not overlap."""
-    return sum(max(0.0, min(part.end_s, each.end_s) - max(part.start_s, each.onset_s)) for each in sounds)
+    def _faults(received: ReceivedAudio, sounds: Sequence[CallerSound], threshold_dbfs: float) -> int:
+        low = received.levels_dbfs <= threshold_dbfs
+        edges = np.flatnonzero(np.diff(np.concatenate(([0], low.astype(np.int8), [0]))))
+        runs = zip(edges[::2], edges[1::2], strict=True)
+        begun_s = [float(received.arrivals_s[begin]) for begin, end in runs if end - begin >= LOW_FRAMES]
+        return sum(not any(sound.explains(instant_s) for sound in sounds) for instant_s in begun_s)

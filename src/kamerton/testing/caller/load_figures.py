@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from kamerton.domain.audio import FRAME_MS
-from kamerton.testing.caller.floor_figures import REPLY_GAP_S, OwnReplies
+from kamerton.testing.caller.floor_figures import REPLY_GAP_S, CallerSound, OwnReplies
 from kamerton.testing.caller.load import MISSED_AFTER_S, Exchange, ExchangeKind, LoadedCall
 from kamerton.testing.caller.wire_measure import (
     BotSegment,
@@ -31,8 +31,6 @@ SPEECH_ENDS_S: Final = 0.3
 MURMUR_ENDS_S: Final = 1.5
 """How long after the caller's sound the bot's own changes may still be a reaction to it: a server may wait for the
 words of a short sound that fell into its speech, and has nothing to wait for after a sentence."""
-_BEFORE_ONSET_S: Final = 0.1
-"""What begins a moment earlier may be a dip of the voice that goes over into a reaction."""
 _EFFECT_AFTER_S: Final = 1.0
 _FIRST_FRAMES: Final = 3
 """Left out of jitter: the connection is being set up."""
@@ -247,16 +245,16 @@ def sounds_of(exchanges: Sequence[Exchange], *kinds: ExchangeKind) -> list[Sound
     ]
 
 
-def reacted_to(exchanges: Sequence[Exchange]) -> list[Sound]:
-    """When a caller made sounds, with the time in which the bot may still react to them."""
-    return [
-        Sound(
-            onset_s - _BEFORE_ONSET_S,
-            (each.said.end_at_s or onset_s) + (MURMUR_ENDS_S if each.kind in MURMURS else SPEECH_ENDS_S),
-        )
-        for each in exchanges
-        if (onset_s := each.said.onset_at_s) is not None
-    ]
+def reacted_to(exchanges: Sequence[Exchange]) -> list[CallerSound]:
+    """What a caller said, murmured and coughed, with the time in which the bot may still react to it."""
+    sounds = []
+    for each in exchanges:
+        onset_s = each.said.onset_at_s
+        if onset_s is not None:
+            end_s = each.said.end_at_s or onset_s
+            tail_s = MURMUR_ENDS_S if each.kind in MURMURS else SPEECH_ENDS_S
+            sounds.append(CallerSound(onset_s, end_s, end_s + tail_s))
+    return sounds
 
 
 def usual_reply_s(calls: Iterable[LoadedCall]) -> float | None:

@@ -155,20 +155,16 @@ def pacing(arrivals: Sequence[Floats]) -> Pacing:
     )
 
 
-def low_runs(frames: ReceivedAudio, low: NDArray[np.bool_], hold_s: float, until_s: float) -> list[float]:
-    """Arrivals of the first frames of all runs of low frames that last `hold_s` (or up to `until_s`, the end)."""
-    if not len(low):
-        return []
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], low.astype(np.int8), [0]))))
-    begun = [
-        (float(frames.arrivals_s[begin]), float(frames.arrivals_s[end]) if end < len(low) else until_s)
-        for begin, end in zip(edges[::2], edges[1::2], strict=True)
-    ]
-    return [begin_s for begin_s, over_s in begun if over_s - begin_s >= hold_s - 1e-6]
-
-
 def _first_lasting(frames: ReceivedAudio, low: NDArray[np.bool_], hold_s: float, until_s: float) -> float | None:
-    return next(iter(low_runs(frames, low, hold_s, until_s)), None)
+    """Arrival of the first frame of the first run of low frames that lasts `hold_s` (or up to the end)."""
+    if not len(low):
+        return None
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], low.astype(np.int8), [0]))))
+    for begin, end in zip(edges[::2], edges[1::2], strict=True):
+        over_s = float(frames.arrivals_s[end]) if end < len(low) else until_s
+        if over_s - frames.arrivals_s[begin] >= hold_s - 1e-6:
+            return float(frames.arrivals_s[begin])
+    return None
 
 
 def _silent(received: ReceivedAudio) -> bool:
