@@ -30,8 +30,8 @@ REAL_DIALOGUES: Final = (
     ("documents.wav", "number-125.wav", "number-2.wav", "number-25.wav", "card.wav"),
     ("hello.wav", "card.wav", "number-150.wav", "number-2.wav", "number-25.wav", "documents.wav"),
 )
-"""What callers say to the insurance assistant: a quote, and questions before and after it; no recording has a pause that
-endpointing might take for its end."""
+"""What callers say to the insurance assistant: a quote, and questions before and after it. No recording has a pause
+that endpointing might take for its end."""
 REAL_QUIET_S: Final = 2.5
 """Longer than the pauses between fillers, so that nobody speaks into a wait."""
 REAL_MISSED_AFTER_S: Final = 15.0
