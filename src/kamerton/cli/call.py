@@ -101,6 +101,8 @@ def _told(barge_in: BargeIn) -> str:
     ducked, silent = (
         "never" if value is None else f"after {value:.0f} ms" for value in (barge_in.duck_ms, barge_in.silence_ms)
     )
+    if barge_in.finished:
+        return "after the end of the reply"
     if barge_in.in_pause:
         return f"into a pause between words: silent {silent}"
     return f"quieter {ducked}, silent {silent}"

@@ -118,7 +118,7 @@ async def test_the_report_has_the_shape_that_readers_expect() -> None:
         "speculation",
     ]
     assert list(report["turns"][1]["marks"]) == ["t1", "t_eos", "t2", "t3", "t4", "t5", "t6"]
-    assert list(report["barge_ins"][0]) == ["onset_ms", "duck_ms", "silence_ms", "in_pause"]
+    assert list(report["barge_ins"][0]) == ["onset_ms", "duck_ms", "silence_ms", "in_pause", "finished"]
 
 
 @pytest.mark.anyio
@@ -139,7 +139,7 @@ async def test_a_barge_in_after_a_short_reply_has_no_effect_to_report() -> None:
     async with staged(BotPlan(reply_s=0.5)) as stage:
         outcome = await stage.call(Line(WORD), Line(WORD, at_s=5.0))
     (barge_in,) = outcome.report.barge_ins
-    assert (barge_in.duck_ms, barge_in.silence_ms) == (None, None)
+    assert (barge_in.duck_ms, barge_in.silence_ms, barge_in.finished) == (None, None, True)
     assert any("had finished before 5 s" in line for line in stage.told)
 
 

@@ -31,13 +31,14 @@ class BargeIn:
 
     `duck_ms` is when the bot went quieter, `silence_ms` when it fell silent; None for what did not happen. With
     `in_pause` the onset fell into a pause between its words: no ducking can be seen then, and a silence of 0 is the
-    pause that went on. All of it is None and False when the bot had finished before.
+    pause that went on. With `finished` the reply was over before, and nothing was interrupted.
     """
 
     onset_ms: float | None
     duck_ms: float | None
     silence_ms: float | None
     in_pause: bool = False
+    finished: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +205,7 @@ def _barge_in(received: ReceivedAudio, interruption: Interruption, record: CallR
         return BargeIn(None, None, None)
     onset_ms = _rounded(_since_ms(interruption.reply_at_s, onset_s))
     if interruption.finished or _was_over(record, interruption.reply_at_s, onset_s):
-        return BargeIn(onset_ms, None, None)
+        return BargeIn(onset_ms, None, None, finished=True)
     end_s = said.end_at_s or onset_s
     last_s = received.arrivals_s[-1] if len(received.arrivals_s) else onset_s
     effect = barge_in_effect(received, onset_s, min(end_s + EFFECT_AFTER_SPEECH_S, float(last_s)))
