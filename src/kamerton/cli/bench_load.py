@@ -15,7 +15,7 @@ import numpy as np
 
 from kamerton.domain.errors import KamertonError
 from kamerton.testing.caller.load import LoadPlan, LoadResult, LoadRun, load_material
-from kamerton.testing.caller.load_figures import figures_of, sounds_of
+from kamerton.testing.caller.load_figures import figures_of, reacted_to, turns_of
 from kamerton.testing.caller.metronome import Metronome
 
 
@@ -67,8 +67,8 @@ def _account(result: LoadResult) -> dict[str, Any]:
     """What the parent needs to read the server's own account: when the run was, and what was said in each call."""
     said = {
         str(call.line.call_id): {
-            "asked": [astuple(sound) for sound in sounds_of(call.exchanges, "turn")],
-            "said": [astuple(sound) for sound in sounds_of(call.exchanges)],
+            "asked": [astuple(sound) for sound in turns_of(call.exchanges)],
+            "said": [(sound.onset_s, sound.end_s) for sound in reacted_to(call.exchanges)],
         }
         for call in result.calls
     }

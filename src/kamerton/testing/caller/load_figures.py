@@ -11,7 +11,7 @@ import numpy as np
 
 from kamerton.domain.audio import FRAME_MS
 from kamerton.testing.caller.floor_figures import REPLY_GAP_S, CallerSound, OwnReplies
-from kamerton.testing.caller.load import MISSED_AFTER_S, Exchange, ExchangeKind, LoadedCall
+from kamerton.testing.caller.load import MISSED_AFTER_S, Exchange, LoadedCall
 from kamerton.testing.caller.wire_measure import (
     BotSegment,
     ReceivedAudio,
@@ -236,12 +236,12 @@ def _wire_figures(calls: Sequence[LoadedCall], shares: Sequence[float]) -> dict[
     }
 
 
-def sounds_of(exchanges: Sequence[Exchange], *kinds: ExchangeKind) -> list[Sound]:
-    """What a caller said to its end, of the kinds given (all, when none is), in order."""
+def turns_of(exchanges: Sequence[Exchange]) -> list[Sound]:
+    """What a caller said to its end into silence, and waited for an answer to; in order."""
     return [
         Sound(each.said.onset_at_s, each.said.end_at_s)
         for each in exchanges
-        if (not kinds or each.kind in kinds) and each.said.onset_at_s is not None and each.said.end_at_s is not None
+        if each.kind == "turn" and each.said.onset_at_s is not None and each.said.end_at_s is not None
     ]
 
 
@@ -251,7 +251,7 @@ def reacted_to(exchanges: Sequence[Exchange]) -> list[CallerSound]:
     for each in exchanges:
         onset_s = each.said.onset_at_s
         if onset_s is not None:
-            end_s = each.said.end_at_s or onset_s
+            end_s = each.said.end_at_s or each.said.sent_at_s[-1]
             tail_s = MURMUR_ENDS_S if each.kind in MURMURS else SPEECH_ENDS_S
             sounds.append(CallerSound(onset_s, end_s, end_s + tail_s))
     return sounds
