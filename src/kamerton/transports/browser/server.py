@@ -91,6 +91,7 @@ class BrowserTransport:
         await over.wait()
 
     async def _run(self, link: WebSocketLink, peer: str, over: anyio.Event) -> None:
+        """One page's connection. A boundary: a fault of one page ends its connection and nothing else."""
         try:
             self._pending += 1
             try:
@@ -99,6 +100,9 @@ class BrowserTransport:
                 self._pending -= 1
             if start is not None:
                 await self._admit(link, peer, start)
+        except Exception:
+            self.counters["failed"] += 1
+            logger.exception("a page's connection ended by an error", extra={"peer": peer})
         finally:
             over.set()
 
@@ -146,18 +150,13 @@ class BrowserTransport:
             self._gate.leave(call_id)
 
     async def _converse(self, handler: CallHandler, media: BrowserMedia) -> None:
-        """Run one call to its end. A boundary: whatever a handler raises ends that call and nothing else."""
-        call_id = media.info.call_id
+        """Run one call to its end."""
         reason = "shutdown"
         async with anyio.create_task_group() as group:
             group.start_soon(media.write)
             group.start_soon(media.read)
             try:
-                await handler(media)
-                reason = "call_over"
-            except Exception:
-                reason = "error"
-                logger.exception("a call ended by an error in its handler", extra={"call_id": call_id})
+                reason = await media.boundary.run(handler, media)
             finally:
                 await media.hang_up(reason)
                 group.cancel_scope.cancel()
