@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kamerton.domain.errors import ConfigurationError
+from kamerton.transports.boundary import LEAVE_TIMEOUT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +26,18 @@ class AudioSocketSettings:
     """How long the start of a call waits for that first audio message before 8 kHz is taken."""
     identify_timeout_s: float = 5.0
     """How long a connection may take to send its UUID."""
-    idle_timeout_s: float = 20.0
-    """A connection that sends nothing for so long is half-open. Phones with silence suppression may pause for long."""
+    dead_peer_s: float = 20.0
+    """A machine that acknowledges nothing on the TCP level for so long is dead. Nothing else ends a quiet call: phones
+    that are muted, on hold or suppress silence send nothing for as long as they like."""
     close_timeout_s: float = 1.0
     """How long the far end may take to close after our good-bye."""
+    rejoin_wait_s: float = 5.0
+    """How long a connection with the UUID of a call that is just ending waits for it to be gone."""
+    leave_timeout_s: float = LEAVE_TIMEOUT_S
+    """How long a call may take to end once its line is down; then it is cut off."""
     max_pending: int = 64
-    """Connections that have not sent their UUID yet; more are closed at once."""
+    """Connections without a UUID that are held beyond those that calls and refusals could use; then the address that
+    holds most of them loses its oldest one for each newcomer."""
     max_ahead_ms: float = 1000.0
     """How far a caller may send ahead of real time."""
     read_interval_ms: float = 5.0
@@ -43,6 +50,8 @@ class AudioSocketSettings:
     """Largest payload of messages other than audio."""
     far_buffer_ms: float = 40.0
     """Audio between us and the caller's ear: Asterisk holds none, the phone's jitter buffer about two frames."""
+    hang_up_tail_ms: float = 200.0
+    """Silence between our last word and our hang-up: the largest jitter buffer that is to be heard out."""
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -52,11 +61,15 @@ class AudioSocketSettings:
             raise ConfigurationError(f"AudioSocket: port is {self.port}; set 0 to 65535")
         for name in (
             "identify_timeout_s",
-            "idle_timeout_s",
+            "dead_peer_s",
             "close_timeout_s",
             "not_reading_s",
+            "leave_timeout_s",
             "unsent_ms",
             "read_interval_ms",
         ):
             if getattr(self, name) <= 0:
                 raise ConfigurationError(f"AudioSocket: {name} is {getattr(self, name)}; set more than 0")
+        for name in ("max_pending", "rejoin_wait_s", "hang_up_tail_ms"):
+            if getattr(self, name) < 0:
+                raise ConfigurationError(f"AudioSocket: {name} is {getattr(self, name)}; set 0 or more")
