@@ -220,18 +220,30 @@ async def test_a_call_too_many_is_told_so_and_the_running_one_goes_on(with_words
     assert operator.cancelled
 
 
-async def test_pages_that_only_connect_are_bounded() -> None:
-    transport = BrowserTransport(BrowserSettings(max_pending=1))
+async def test_pages_that_only_connect_push_out_each_other_and_no_call() -> None:
+    gate = CallGate(CallLimits(max_calls=2, max_refusals=0))
+    transport = BrowserTransport(BrowserSettings(max_pending=1), gate=gate)
+    operator = Operator()
 
     async def scene(link: MemoryLink) -> None:
-        await anyio.sleep(0.1)
-        second = MemoryLink()
-        await transport.connect(second, "page:2")
-        assert second.closed is not None
-        assert second.closed[0] == 1013
-        second.said.close()
+        silent = [MemoryLink() for _ in range(3)]
+        async with anyio.create_task_group() as group:
+            for number, page in enumerate(silent):
+                await anyio.sleep(0.1)
+                group.start_soon(transport.connect, page, f"page:{number}")
+            await anyio.sleep(0.1)
+            assert link.closed is not None
+            assert link.closed[0] == 1013
+            await silent[0].say.send(START)
+            await operator.answer()
+            assert silent[0].closed is silent[1].closed is silent[2].closed is None
+            for page in silent:
+                page.leave()
+            operator.released.set()
+        for page in silent:
+            page.said.close()
 
-    await served(transport, Operator(), scene)
+    await served(transport, operator, scene)
     assert transport.counters["crowded_out"] == 1
 
 

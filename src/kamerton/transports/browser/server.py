@@ -23,6 +23,8 @@ from kamerton.transports.browser.protocol import (
     parse_client_message,
 )
 from kamerton.transports.browser.settings import BrowserSettings
+from kamerton.transports.seldom_log import SeldomLog
+from kamerton.transports.waiting_room import WaitingRoom
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +52,12 @@ class BrowserTransport:
         self._handler: CallHandler | None = None
         self._calls: TaskGroup | None = None
         self._stopped = anyio.Event()
-        self._pending = 0
+        limits = self._gate.limits
+        self._silent: WaitingRoom[anyio.CancelScope] = WaitingRoom(
+            limits.max_calls + limits.max_refusals + self._settings.max_pending
+        )
+        self._not_served = SeldomLog(logger, "a browser call is not served")
+        self._too_silent = SeldomLog(logger, "a page that started no call is closed: too many say nothing")
         self.counters: Counter[str] = Counter()
         """Totals since start: `accepted` connections, calls by admission verdict, ends by reason (`ended_…`),
         connections `crowded_out`, and `dropped_in_ms` and `dropped_out_frames`."""
@@ -82,8 +89,7 @@ class BrowserTransport:
         The call runs in `serve`'s task group, not in the caller's task, so that stopping ends it in good order.
         """
         self.counters["accepted"] += 1
-        if self._calls is None or self._pending >= self._settings.max_pending:
-            self.counters["crowded_out"] += 1
+        if self._calls is None:
             await self._reject(link, NOT_SERVING_MESSAGE, CLOSE_TRY_AGAIN)
             return
         over = anyio.Event()
@@ -93,11 +99,7 @@ class BrowserTransport:
     async def _run(self, link: WebSocketLink, peer: str, over: anyio.Event) -> None:
         """One page's connection. A boundary: a fault of one page ends its connection and nothing else."""
         try:
-            self._pending += 1
-            try:
-                start = await self._await_start(link)
-            finally:
-                self._pending -= 1
+            start = await self._await_start(link, peer)
             if start is not None:
                 await self._admit(link, peer, start)
         except Exception:
@@ -106,31 +108,49 @@ class BrowserTransport:
         finally:
             over.set()
 
-    async def _await_start(self, link: WebSocketLink) -> StartDemoCall | None:
-        """The first message, or None when there is no call. Audio that comes too early is ignored."""
+    async def _await_start(self, link: WebSocketLink, peer: str) -> StartDemoCall | None:
+        """The first message, or None when there is no call. Whoever says nothing for longest may have to go."""
+        waiting = anyio.CancelScope(deadline=anyio.current_time() + self._settings.start_timeout_s)
+        deadline_s = waiting.deadline
+        crowded_out = self._silent.enter(peer.rpartition(":")[0], waiting)
+        if crowded_out is not None:
+            self.counters["crowded_out"] += 1
+            self._too_silent.warn(peer=peer, waiting=len(self._silent))
+            crowded_out.cancel()
+        try:
+            with waiting:
+                return await self._first_message(link)
+        finally:
+            self._silent.leave(waiting)
+        if anyio.current_time() < deadline_s:
+            await self._reject(link, NOT_SERVING_MESSAGE, CLOSE_TRY_AGAIN)
+        else:
+            self.counters["not_started"] += 1
+            await self._reject(link, "No start_demo_call came in time.", CLOSE_POLICY)
+        return None
+
+    async def _first_message(self, link: WebSocketLink) -> StartDemoCall | None:
+        """`start_demo_call`, or None when the page was closed or is gone. Audio that comes too early is ignored."""
         bad_messages = 0
-        with anyio.move_on_after(self._settings.start_timeout_s):
-            while (message := await link.receive()) is not None:
-                if isinstance(message, bytes):
-                    continue
-                try:
-                    first = parse_client_message(message)
-                    if isinstance(first, StartDemoCall):
-                        return first
-                    if isinstance(first, HangUp):
-                        await link.close(CLOSE_POLICY, "no call was started")
-                        return None
-                    raise ProtocolError("the call has not started yet; send start_demo_call first")
-                except ProtocolError as error:
-                    bad_messages += 1
-                    if bad_messages > self._settings.max_bad_messages:
-                        break
-                    if not await self._tell(link, encode_error(str(error), "protocol")):
-                        return None
-            else:
-                return None
-        self.counters["not_started"] += 1
-        await self._reject(link, "No start_demo_call came in time.", CLOSE_POLICY)
+        while (message := await link.receive()) is not None:
+            if isinstance(message, bytes):
+                continue
+            try:
+                first = parse_client_message(message)
+                if isinstance(first, StartDemoCall):
+                    return first
+                if isinstance(first, HangUp):
+                    await link.close(CLOSE_POLICY, "no call was started")
+                    return None
+                raise ProtocolError("the call has not started yet; send start_demo_call first")
+            except ProtocolError as error:
+                bad_messages += 1
+                if bad_messages > self._settings.max_bad_messages:
+                    self.counters["not_started"] += 1
+                    await self._reject(link, str(error), CLOSE_POLICY)
+                    return None
+                if not await self._tell(link, encode_error(str(error), "protocol")):
+                    return None
         return None
 
     async def _admit(self, link: WebSocketLink, peer: str, start: StartDemoCall) -> None:
@@ -138,7 +158,7 @@ class BrowserTransport:
         verdict = self._gate.admit(call_id)
         self.counters[verdict] += 1
         if verdict is not Admission.SERVED:
-            logger.warning("a browser call is not served", extra={"peer": peer, "verdict": verdict})
+            self._not_served.warn(peer=peer, verdict=verdict)
         try:
             handler = {Admission.SERVED: self._handler, Admission.REFUSED: self._refuse}.get(verdict)
             if handler is None:

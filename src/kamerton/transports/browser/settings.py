@@ -34,7 +34,8 @@ class BrowserSettings:
     max_bad_messages: int = 20
     """Messages that are not of the protocol; one more ends the call."""
     max_pending: int = 64
-    """Pages that have connected and not yet sent `start_demo_call`; more are closed at once."""
+    """Pages that have not sent `start_demo_call` and are held beyond those that calls and refusals could use; then the
+    address that holds most of them loses its oldest one for each newcomer."""
 
     def __post_init__(self) -> None:
         """Check the values."""

@@ -1,0 +1,149 @@
+"""What strangers may do to the web server's sockets: every request has deadlines, and connections are bounded.
+
+uvicorn has neither for requests over HTTP/1.1: a client that sends half a request keeps its socket for ever, and with
+enough of them no telephone call finds one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from typing import Self
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
+
+from kamerton.transports.seldom_log import SeldomLog
+from kamerton.transports.waiting_room import WaitingRoom
+from kamerton.webapi.settings import WebSettings
+
+logger = logging.getLogger(__name__)
+
+MAX_FRAGMENTS = 64
+"""Of one WebSocket message. Browsers send a message in one piece."""
+MAX_UNSENT_BYTES = 262_144
+"""Answers to pings that may wait for a page that does not read; its audio is bounded elsewhere."""
+
+
+class HttpDoor:
+    """Knows the open HTTP connections of a server; WebSockets leave it when they are one."""
+
+    def __init__(self, settings: WebSettings) -> None:
+        self.request_timeout_s = settings.request_timeout_s
+        self.response_timeout_s = settings.response_timeout_s
+        self._open: WaitingRoom[GuardedHttp] = WaitingRoom(settings.max_connections)
+        self._closed_early = SeldomLog(logger, "a web connection is closed")
+        self.counters: Counter[str] = Counter()
+        """Totals since start: connections `accepted`, `crowded_out` by newer ones, `too_slow`."""
+
+    def entered(self, connection: GuardedHttp) -> None:
+        """A connection was made."""
+        self.counters["accepted"] += 1
+        self.spoke(connection)
+
+    def spoke(self, connection: GuardedHttp) -> None:
+        """A connection is in use; the one that was not for longest may have to go."""
+        crowded_out = self._open.enter(connection.client[0] if connection.client else "", connection)
+        if crowded_out is not None:
+            self.close_early(crowded_out, "crowded_out")
+
+    def left(self, connection: GuardedHttp) -> None:
+        """A connection is closed, or has become a WebSocket."""
+        self._open.leave(connection)
+
+    def close_early(self, connection: GuardedHttp, why: str) -> None:
+        """Cut a connection off."""
+        self._open.leave(connection)
+        self.counters[why] += 1
+        self._closed_early.warn(peer=connection.client[0] if connection.client else "", reason=why)
+        connection.transport.abort()
+
+
+class GuardedHttp(H11Protocol):
+    """One HTTP connection. A whole request is due in time, and so is the client's taking of the answer.
+
+    The deadline of a request begins when the connection is made, or when the answer before is complete.
+    """
+
+    door: HttpDoor
+
+    @classmethod
+    def of(cls, door: HttpDoor) -> type[Self]:
+        """The class of the connections that come in by a door; uvicorn makes the instances."""
+        return type(cls.__name__, (cls,), {"door": door})
+
+    _deadline: asyncio.TimerHandle | None = None
+    _answering: RequestResponseCycle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The socket is connected."""
+        super().connection_made(transport)
+        self._expect(self.door.request_timeout_s)
+        self.door.entered(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes arrived."""
+        super().data_received(data)
+        self._follow()
+
+    def on_response_complete(self) -> None:
+        """The answer has been sent."""
+        super().on_response_complete()
+        self._follow()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """The connection becomes a WebSocket: a call has deadlines of its own."""
+        self._expect(None)
+        self.door.left(self)
+        super().handle_websocket_upgrade(event)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is closed."""
+        self._expect(None)
+        self.door.left(self)
+        super().connection_lost(exc)
+
+    def _follow(self) -> None:
+        """Another request is being answered than before, or none: its deadline counts."""
+        answering = self.cycle if self.cycle is not None and not self.cycle.response_complete else None
+        if answering is self._answering:
+            return
+        self._answering = answering
+        if answering is None:
+            self._expect(self.door.request_timeout_s)
+        else:
+            self._expect(self.door.response_timeout_s)
+            self.door.spoke(self)
+
+    def _expect(self, within_s: float | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self.loop.call_later(within_s, self._too_slow) if within_s is not None else None
+
+    def _too_slow(self) -> None:
+        self.door.close_early(self, "too_slow")
+
+
+class GuardedWebSocket(WebSocketsSansIOProtocol):
+    """One WebSocket, with bounds on what the framework leaves open: message fragments and unsent answers to pings."""
+
+    def handle_cont(self, event: Frame) -> None:
+        """A further fragment of a message."""
+        if len(self.frames) >= MAX_FRAGMENTS:
+            self._cut_off("a message in too many fragments")
+            return
+        super().handle_cont(event)
+
+    def handle_ping(self) -> None:
+        """The page asks whether we are there."""
+        if self.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+            self._cut_off("pings whose answers are not read")
+            return
+        super().handle_ping()
+
+    def _cut_off(self, reason: str) -> None:
+        logger.warning("a page is cut off", extra={"peer": self.client[0] if self.client else "", "reason": reason})
+        self.transport.abort()
