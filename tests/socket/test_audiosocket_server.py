@@ -127,7 +127,6 @@ async def test_a_stranger_that_says_nothing_is_closed_in_time() -> None:
 
 async def test_strangers_that_only_connect_push_out_each_other_and_no_call(caplog: pytest.LogCaptureFixture) -> None:
     operator = Operator()
-    gate = CallGate(CallLimits(max_calls=2, max_refusals=0))
 
     async def scene(port: int) -> None:
         async with AsyncExitStack() as strangers:
@@ -138,10 +137,9 @@ async def test_strangers_that_only_connect_push_out_each_other_and_no_call(caplo
                 media.send(bytes(320))
                 assert await caller.hear(320) == bytes(320)
 
-    transport = await served(
-        AudioSocketTransport(AudioSocketSettings(port=0, max_pending=1, rate_hz=8000), gate=gate), operator, scene
-    )
-    assert transport.counters["crowded_out"] == 38
+    settings = AudioSocketSettings(port=0, max_pending=4, accept_at_once=2, rate_hz=8000)
+    transport = await served(AudioSocketTransport(settings), operator, scene)
+    assert transport.counters["crowded_out"] == 37
     assert caplog.text.count("too many say nothing") == 1
 
 

@@ -70,7 +70,7 @@ async def test_half_sent_requests_neither_keep_their_sockets_nor_keep_out_others
                 assert await rest(stream) == b""
         await healthy(server)
 
-    server = await served(scene, WebSettings(port=0, max_connections=20, request_timeout_s=0.4))
+    server = await served(scene, WebSettings(port=0, max_connections=20, accept_at_once=8, request_timeout_s=0.4))
     assert server.http_counters["crowded_out"] >= 40
     assert server.http_counters["too_slow"] >= 19
 
@@ -162,7 +162,7 @@ async def test_calls_are_not_counted_among_the_connections_and_outlive_their_dea
             for page in pages:
                 await (await page.ping())
 
-    settings = WebSettings(port=0, max_connections=2, request_timeout_s=0.3, response_timeout_s=0.3)
+    settings = WebSettings(port=0, max_connections=2, accept_at_once=2, request_timeout_s=0.3, response_timeout_s=0.3)
     server = await served(scene, settings)
     assert dict(server.http_counters) == {"accepted": 7}
 

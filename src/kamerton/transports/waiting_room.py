@@ -23,6 +23,11 @@ class WaitingRoom(Generic[Guest]):
     def __len__(self) -> int:
         return len(self._addresses)
 
+    @property
+    def full(self) -> bool:
+        """True when for a newcomer somebody would have to go."""
+        return len(self._addresses) >= self._limit
+
     def enter(self, address: str, guest: Guest) -> Guest | None:
         """Take a newcomer in, or one who spoke (as the newest); returns who has to go, removed already."""
         self.leave(guest)

@@ -21,8 +21,6 @@ from kamerton.webapi.settings import WebSettings
 logger = logging.getLogger(__name__)
 
 _BACKLOG = 256
-_ACCEPT_AT_ONCE = 32
-"""Of the connections that wait, taken in one go: those beyond the bounds must not use up the process's files first."""
 _MAX_MESSAGE_BYTES = 65536
 
 
@@ -101,7 +99,7 @@ class WebServer:
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            backlog=_ACCEPT_AT_ONCE,
+            backlog=settings.accept_at_once,
             timeout_graceful_shutdown=settings.stop_timeout_s,
         )
 

@@ -221,8 +221,7 @@ async def test_a_call_too_many_is_told_so_and_the_running_one_goes_on(with_words
 
 
 async def test_pages_that_only_connect_push_out_each_other_and_no_call() -> None:
-    gate = CallGate(CallLimits(max_calls=2, max_refusals=0))
-    transport = BrowserTransport(BrowserSettings(max_pending=1), gate=gate)
+    transport = BrowserTransport(BrowserSettings(max_pending=3))
     operator = Operator()
 
     async def scene(link: MemoryLink) -> None:

@@ -31,8 +31,6 @@ logger = logging.getLogger(__name__)
 
 _BACKLOG = 512
 """Connections that may wait for `accept`: a burst of calls must not lose a SYN (a retry costs a second)."""
-_ACCEPT_AT_ONCE = 32
-"""Of them, taken in one go: those that have to be closed again must not use up the files of the process first."""
 _HANDOVER_S = 0.5
 """How long a live call may keep its UUID from a newcomer: the old connection's close may be read after the new one."""
 _KNOWN_PEERS = 256
@@ -65,13 +63,10 @@ class AudioSocketTransport:
         self._settings = settings or AudioSocketSettings()
         self._gate = gate or CallGate()
         self._refuse = refuse
-        limits = self._gate.limits
         self._handler: CallHandler | None = None
         self._calls: TaskGroup | None = None
         self._connections: set[AudioSocketConnection] = set()
-        self._silent: WaitingRoom[AudioSocketConnection] = WaitingRoom(
-            limits.max_calls + limits.max_refusals + self._settings.max_pending
-        )
+        self._silent: WaitingRoom[AudioSocketConnection] = WaitingRoom(self._settings.max_pending)
         self._lines: dict[str, _Line] = {}
         self._rejoining: set[str] = set()
         self._rates_hz: OrderedDict[str, int] = OrderedDict()
@@ -138,7 +133,9 @@ class AudioSocketTransport:
         settings = self._settings
         loop = asyncio.get_running_loop()
         try:
-            server = await loop.create_server(self._accept, settings.host, settings.port, backlog=_ACCEPT_AT_ONCE)
+            server = await loop.create_server(
+                self._accept, settings.host, settings.port, backlog=settings.accept_at_once
+            )
             for listening in server.sockets:
                 # asyncio has one number for the kernel's queue and for what it takes from it in one go.
                 with socket.socket(fileno=os.dup(listening.fileno())) as handle:
@@ -167,9 +164,12 @@ class AudioSocketTransport:
 
     def connected(self, connection: AudioSocketConnection) -> None:
         """Somebody connected and has not said which call this is; whoever says nothing for longest may have to go."""
-        if self._calls is None:
+        if self._calls is None or self._reader is None:
             connection.finish("shutdown")
             return
+        if self._silent.full:
+            # Not for a word that has arrived and was not read yet.
+            self._reader.read_now()
         crowded_out = self._silent.enter(connection.host, connection)
         if crowded_out is not None:
             self.counters["crowded_out"] += 1

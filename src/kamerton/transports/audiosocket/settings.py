@@ -35,9 +35,11 @@ class AudioSocketSettings:
     """How long a connection with the UUID of a call that is just ending waits for it to be gone."""
     leave_timeout_s: float = LEAVE_TIMEOUT_S
     """How long a call may take to end once its line is down; then it is cut off."""
-    max_pending: int = 64
-    """Connections without a UUID that are held beyond those that calls and refusals could use; then the address that
-    holds most of them loses its oldest one for each newcomer."""
+    max_pending: int = 256
+    """Connections that have not sent their UUID; for each further one the address that holds most of them loses its
+    oldest one. Large, since in a burst of calls a round trip passes before they speak."""
+    accept_at_once: int = 32
+    """Connections taken from the kernel's queue in one go."""
     max_ahead_ms: float = 1000.0
     """How far a caller may send ahead of real time."""
     read_interval_ms: float = 5.0
@@ -70,6 +72,11 @@ class AudioSocketSettings:
         ):
             if getattr(self, name) <= 0:
                 raise ConfigurationError(f"AudioSocket: {name} is {getattr(self, name)}; set more than 0")
-        for name in ("max_pending", "rejoin_wait_s", "hang_up_tail_ms"):
+        for name in ("rejoin_wait_s", "hang_up_tail_ms"):
             if getattr(self, name) < 0:
                 raise ConfigurationError(f"AudioSocket: {name} is {getattr(self, name)}; set 0 or more")
+        if not 1 <= self.accept_at_once <= self.max_pending:
+            raise ConfigurationError(
+                f"AudioSocket: accept_at_once is {self.accept_at_once} and max_pending {self.max_pending}; "
+                "set 1 or more, and max_pending not below accept_at_once"
+            )

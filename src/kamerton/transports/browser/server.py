@@ -52,10 +52,7 @@ class BrowserTransport:
         self._handler: CallHandler | None = None
         self._calls: TaskGroup | None = None
         self._stopped = anyio.Event()
-        limits = self._gate.limits
-        self._silent: WaitingRoom[anyio.CancelScope] = WaitingRoom(
-            limits.max_calls + limits.max_refusals + self._settings.max_pending
-        )
+        self._silent: WaitingRoom[anyio.CancelScope] = WaitingRoom(self._settings.max_pending)
         self._not_served = SeldomLog(logger, "a browser call is not served")
         self._too_silent = SeldomLog(logger, "a page that started no call is closed: too many say nothing")
         self.counters: Counter[str] = Counter()

@@ -33,12 +33,14 @@ class BrowserSettings:
     """How long a call may take to end once its page is gone; then it is cut off."""
     max_bad_messages: int = 20
     """Messages that are not of the protocol; one more ends the call."""
-    max_pending: int = 64
-    """Pages that have not sent `start_demo_call` and are held beyond those that calls and refusals could use; then the
-    address that holds most of them loses its oldest one for each newcomer."""
+    max_pending: int = 256
+    """Pages that have not sent `start_demo_call`; for each further one the address that holds most of them loses its
+    oldest one."""
 
     def __post_init__(self) -> None:
         """Check the values."""
         for name in ("start_timeout_s", "close_timeout_s", "not_reading_s", "not_playing_s", "leave_timeout_s"):
             if getattr(self, name) <= 0:
                 raise ConfigurationError(f"browser transport: {name} is {getattr(self, name)}; set more than 0")
+        if self.max_pending < 1:
+            raise ConfigurationError(f"browser transport: max_pending is {self.max_pending}; set 1 or more")
