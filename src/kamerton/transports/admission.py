@@ -95,7 +95,7 @@ class CallGate:
         waiting = self._leaving.pop(call_id, None)
         if waiting is not None:
             waiting.set()
-        if not (self._served or self._refused):
+        if not self._served:
             self._empty.set()
             self._empty = anyio.Event()
 
@@ -109,6 +109,6 @@ class CallGate:
             await self._leaving.setdefault(call_id, anyio.Event()).wait()
 
     async def emptied(self) -> None:
-        """Wait until no call is up at all. Safe to cancel."""
-        while self._served or self._refused:
+        """Wait until no call is served any more. Safe to cancel."""
+        while self._served:
             await self._empty.wait()

@@ -13,9 +13,10 @@ from kamerton.domain.media import CallHandler, CallMedia
 
 logger = logging.getLogger(__name__)
 
-LEAVE_TIMEOUT_S: Final = 12.0
+LEAVE_TIMEOUT_S: Final = 20.0
 """How long a handler may take to return once its line is down, if nothing else is set. What it does then (closing
-engines, a last summary) has deadlines of its own, of 3 s each; this one is for a handler that hangs or was not told."""
+engines, a last summary, an apology of 10 s) has deadlines of its own; this one is for a handler that hangs or was not
+told."""
 
 
 class CallBoundary:

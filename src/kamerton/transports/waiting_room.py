@@ -23,8 +23,7 @@ class WaitingRoom(Generic[Guest]):
     def __len__(self) -> int:
         return len(self._addresses)
 
-    @property
-    def full(self) -> bool:
+    def is_full(self) -> bool:
         """True when for a newcomer somebody would have to go."""
         return len(self._addresses) >= self._limit
 
@@ -35,10 +34,18 @@ class WaitingRoom(Generic[Guest]):
         self._addresses[guest] = address
         if len(self._addresses) <= self._limit:
             return None
-        most = max(self._by_address.values(), key=len)
-        oldest = next(iter(most))
+        oldest = self.next_to_go()
         self.leave(oldest)
         return oldest
+
+    def next_to_go(self) -> Guest:
+        """Who would have to go next.
+
+        Raises:
+            ValueError: nobody is here.
+        """
+        busiest = max(self._by_address, key=lambda address: len(self._by_address[address]))
+        return next(iter(self._by_address[busiest]))
 
     def leave(self, guest: Guest) -> None:
         """The guest has said what it wants, or is gone; harmless when it is not here."""

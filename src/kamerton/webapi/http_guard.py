@@ -26,15 +26,18 @@ MAX_FRAGMENTS = 64
 """Of one WebSocket message. Browsers send a message in one piece."""
 MAX_UNSENT_BYTES = 262_144
 """Answers to pings that may wait for a page that does not read; its audio is bounded elsewhere."""
+CLOSE_S = 2.0
+"""How long a WebSocket may take to close once nobody serves it any more."""
 
 
 class HttpDoor:
-    """Knows the open HTTP connections of a server; WebSockets leave it when they are one."""
+    """Knows the open HTTP connections of a server, and the WebSockets that are closing; calls are counted elsewhere."""
 
     def __init__(self, settings: WebSettings) -> None:
         self.request_timeout_s = settings.request_timeout_s
         self.response_timeout_s = settings.response_timeout_s
         self._open: WaitingRoom[GuardedHttp] = WaitingRoom(settings.max_connections)
+        self._closing: WaitingRoom[GuardedWebSocket] = WaitingRoom(settings.max_connections)
         self._closed_early = SeldomLog(logger, "a web connection is closed")
         self.counters: Counter[str] = Counter()
         """Totals since start: connections `accepted`, `crowded_out` by newer ones, `too_slow`."""
@@ -60,6 +63,16 @@ class HttpDoor:
         self.counters[why] += 1
         self._closed_early.warn(peer=connection.client[0] if connection.client else "", reason=why)
         connection.transport.abort()
+
+    def closing(self, page: GuardedWebSocket) -> None:
+        """Nobody serves a WebSocket any more; it may take a moment to close."""
+        crowded_out = self._closing.enter(page.client[0] if page.client else "", page)
+        if crowded_out is not None:
+            crowded_out.transport.abort()
+
+    def closed(self, page: GuardedWebSocket) -> None:
+        """A WebSocket is closed."""
+        self._closing.leave(page)
 
 
 class GuardedHttp(H11Protocol):
@@ -128,7 +141,16 @@ class GuardedHttp(H11Protocol):
 
 
 class GuardedWebSocket(WebSocketsSansIOProtocol):
-    """One WebSocket, with bounds on what the framework leaves open: message fragments and unsent answers to pings."""
+    """One WebSocket, with bounds on what the framework leaves open: fragments, unsent answers to pings, the closing."""
+
+    door: HttpDoor
+
+    @classmethod
+    def of(cls, door: HttpDoor) -> type[Self]:
+        """The class of the WebSockets that come in by a door; uvicorn makes the instances."""
+        return type(cls.__name__, (cls,), {"door": door})
+
+    _deadline: asyncio.TimerHandle | None = None
 
     def handle_cont(self, event: Frame) -> None:
         """A further fragment of a message."""
@@ -143,6 +165,20 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
             self._cut_off("pings whose answers are not read")
             return
         super().handle_ping()
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        """The call is over. A page that neither reads nor closes must not keep the socket."""
+        super().on_task_complete(task)
+        if not self.disconnected:
+            self._deadline = self.loop.call_later(CLOSE_S, self.transport.abort)
+            self.door.closing(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is closed."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self.door.closed(self)
+        super().connection_lost(exc)
 
     def _cut_off(self, reason: str) -> None:
         logger.warning("a page is cut off", extra={"peer": self.client[0] if self.client else "", "reason": reason})

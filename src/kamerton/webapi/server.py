@@ -88,7 +88,7 @@ class WebServer:
         return uvicorn.Config(
             self._app,
             http=GuardedHttp.of(self._door),
-            ws=GuardedWebSocket,
+            ws=GuardedWebSocket.of(self._door),
             ws_max_size=_MAX_MESSAGE_BYTES,
             ws_ping_interval=settings.ping_interval_s,
             ws_ping_timeout=settings.ping_interval_s,

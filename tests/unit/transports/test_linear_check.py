@@ -107,13 +107,13 @@ class Owner:
     def connected(self, connection: AudioSocketConnection) -> None:
         pass
 
-    def identified(self, connection: AudioSocketConnection) -> None:
+    def identified(self, connection: AudioSocketConnection, uuid: UUID) -> None:
         pass
 
-    def begin(self, connection: AudioSocketConnection, uuid: UUID, rate_hz: int | None) -> InboundAudio | None:
-        intake = Intake(str(uuid), PHONE, now_s=10.0)
+    def begin(self, connection: AudioSocketConnection, rate_hz: int | None) -> InboundAudio | None:
+        intake = Intake("call", PHONE, now_s=10.0)
         intake.start(self.sink)
-        return InboundAudio(str(uuid), PHONE, intake)
+        return InboundAudio("call", PHONE, intake)
 
     def closed(self, connection: AudioSocketConnection) -> None:
         pass

@@ -48,11 +48,11 @@ class ConnectionOwner(Protocol):
         """The socket is up; nobody knows which call it is."""
         ...
 
-    def identified(self, connection: AudioSocketConnection) -> None:
-        """The UUID has come."""
+    def identified(self, connection: AudioSocketConnection, uuid: UUID) -> None:
+        """The UUID has come; who is not welcome is finished here."""
         ...
 
-    def begin(self, connection: AudioSocketConnection, uuid: UUID, rate_hz: int | None) -> InboundAudio | None:
+    def begin(self, connection: AudioSocketConnection, rate_hz: int | None) -> InboundAudio | None:
         """The call can start, at the rate of its first audio; None: there was none in time.
 
         Returns what takes the call's audio, or None when there is no call.
@@ -82,6 +82,7 @@ class AudioSocketConnection(asyncio.Protocol):
         self._inbound: InboundAudio | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._skip_logged = False
+        self.connected_s = self._loop.time()
         self.peer = ""
         self.host = ""
         self.uuid: UUID | None = None
@@ -230,6 +231,11 @@ class AudioSocketConnection(asyncio.Protocol):
             return
         self._after(self._settings.close_timeout_s, "close", transport.abort)
 
+    def abort(self) -> None:
+        """Close the socket now, whatever is on its way."""
+        if self._transport is not None:
+            self._transport.abort()
+
     # Events and deadlines.
 
     def _hear(self, event: AudioReceived, now_s: float) -> None:
@@ -275,7 +281,9 @@ class AudioSocketConnection(asyncio.Protocol):
     def _identified(self, uuid: UUID) -> None:
         self._cancel("identify")
         self.uuid = uuid
-        self._owner.identified(self)
+        self._owner.identified(self, uuid)
+        if self.end_reason is not None:
+            return
         if self._settings.rate_hz is not None:
             self._begin(self._settings.rate_hz)
         else:
@@ -286,9 +294,8 @@ class AudioSocketConnection(asyncio.Protocol):
         if self.end_reason is not None:
             return
         self._cancel("format")
-        assert self.uuid is not None
         try:
-            self._inbound = self._owner.begin(self, self.uuid, rate_hz)
+            self._inbound = self._owner.begin(self, rate_hz)
         except Exception:  # the boundary to one call: a connection without a call must not stay
             logger.exception("an AudioSocket call cannot begin", extra=self._where())
             self.finish("error")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 from collections import Counter, OrderedDict
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 import anyio
@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from kamerton.domain.audio import PHONE, WIDEBAND, AudioFormat
 from kamerton.domain.media import CallHandler, CallInfo
-from kamerton.transports.addresses import listen_error
+from kamerton.transports.addresses import listening_sockets
 from kamerton.transports.admission import Admission, CallGate
 from kamerton.transports.audiosocket.connection import AudioSocketConnection
 from kamerton.transports.audiosocket.inbound import InboundAudio
@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 _BACKLOG = 512
 """Connections that may wait for `accept`: a burst of calls must not lose a SYN (a retry costs a second)."""
+_ACCEPT_AGAIN_S = 0.1
+_LOOK_AGAIN_S = 0.01
 _HANDOVER_S = 0.5
 """How long a live call may keep its UUID from a newcomer: the old connection's close may be read after the new one."""
 _KNOWN_PEERS = 256
@@ -67,17 +69,20 @@ class AudioSocketTransport:
         self._calls: TaskGroup | None = None
         self._connections: set[AudioSocketConnection] = set()
         self._silent: WaitingRoom[AudioSocketConnection] = WaitingRoom(self._settings.max_pending)
+        self._dismissed: WaitingRoom[AudioSocketConnection] = WaitingRoom(self._settings.max_pending)
+        self._admitted: dict[AudioSocketConnection, tuple[str, Admission]] = {}
         self._lines: dict[str, _Line] = {}
         self._rejoining: set[str] = set()
         self._rates_hz: OrderedDict[str, int] = OrderedDict()
         self._port = 0
-        self._server: asyncio.Server | None = None
+        self._listening = anyio.CancelScope()
         self._reader: RowReader | None = None
         self._not_served = SeldomLog(logger, "an AudioSocket call is not served")
         self._too_silent = SeldomLog(logger, "a connection without a UUID is closed: too many say nothing")
+        self._not_accepted = SeldomLog(logger, "a connection to AudioSocket cannot be accepted at the moment")
         self.counters: Counter[str] = Counter()
         """Totals since start: `accepted` connections, calls by admission verdict, ends by reason (`ended_…`),
-        connections `crowded_out`, and `dropped_in_ms` and `dropped_out_frames`."""
+        connections `crowded_out` and attempts `not_accepted`, and `dropped_in_ms` and `dropped_out_frames`."""
 
     @property
     def name(self) -> str:
@@ -98,18 +103,21 @@ class AudioSocketTransport:
             ConfigurationError: the address cannot be bound.
         """
         self._handler = handler
-        server = self._server = await self._listen()
-        reader = self._reader = RowReader(self._settings.read_interval_ms / 1000)
+        settings = self._settings
+        sockets = await listening_sockets("AudioSocket server", settings.host, settings.port, _BACKLOG)
+        reader = self._reader = RowReader(settings.read_interval_ms / 1000)
         try:
             async with anyio.create_task_group() as calls:
                 self._calls = calls
-                self._port = server.sockets[0].getsockname()[1]
-                logger.info("AudioSocket listens", extra={"host": self._settings.host, "port": self._port})
+                for listening in sockets:
+                    calls.start_soon(self._accept, listening, reader)
+                self._port = sockets[0].getsockname()[1]
+                logger.info("AudioSocket listens", extra={"host": settings.host, "port": self._port})
                 task_status.started(self._port)
                 await anyio.sleep_forever()
         finally:
             self._calls = None
-            self.stop_listening()
+            self._port = 0
             await self._close_all()
             self._reader = None
             reader.close()
@@ -117,9 +125,7 @@ class AudioSocketTransport:
     def stop_listening(self) -> None:
         """Take no further connection; calls go on. So a caller's Asterisk can turn elsewhere at once."""
         self._port = 0
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        self._listening.cancel()
 
     def hold(self, call_id: str, held: bool) -> bool:
         """The far end put a call on hold, or took it back; AudioSocket itself cannot tell. False: no such call."""
@@ -128,21 +134,6 @@ class AudioSocketTransport:
             return False
         line.intake.hold(held)
         return True
-
-    async def _listen(self) -> asyncio.Server:
-        settings = self._settings
-        loop = asyncio.get_running_loop()
-        try:
-            server = await loop.create_server(
-                self._accept, settings.host, settings.port, backlog=settings.accept_at_once
-            )
-            for listening in server.sockets:
-                # asyncio has one number for the kernel's queue and for what it takes from it in one go.
-                with socket.socket(fileno=os.dup(listening.fileno())) as handle:
-                    handle.listen(_BACKLOG)
-            return server
-        except OSError as error:
-            raise listen_error("AudioSocket server", settings.host, settings.port, error) from error
 
     async def _close_all(self) -> None:
         """Close what no call owns: connections without a UUID, and those still waiting for the far end to close."""
@@ -153,45 +144,70 @@ class AudioSocketTransport:
                 # Each connection's own close timer bounds this wait.
                 await connection.closed.wait()
 
-    def _accept(self) -> asyncio.BaseProtocol:
-        assert self._reader is not None
-        self.counters["accepted"] += 1
-        connection = AudioSocketConnection(self._settings, self._reader, self)
+    async def _accept(self, listening: socket.socket, reader: RowReader) -> None:
+        """Take connections one by one, each only when there is room for it."""
+        loop = asyncio.get_running_loop()
+        with listening, self._listening:
+            while True:
+                await self._make_room(reader)
+                try:
+                    accepted, _ = await loop.sock_accept(listening)
+                    self.counters["accepted"] += 1
+                    await loop.connect_accepted_socket(partial(self._connection, reader), accepted)
+                except OSError as error:
+                    # The connection was gone already, or there is no file for it: the kernel keeps it waiting.
+                    self.counters["not_accepted"] += 1
+                    self._not_accepted.warn(reason=str(error))
+                    await anyio.sleep(_ACCEPT_AGAIN_S)
+
+    def _connection(self, reader: RowReader) -> AudioSocketConnection:
+        connection = AudioSocketConnection(self._settings, reader, self)
         self._connections.add(connection)
         return connection
+
+    async def _make_room(self, reader: RowReader) -> None:
+        """Wait until a connection more may be silent. Whoever has spoken, but was not read yet, is no such."""
+        while self._silent.is_full():
+            reader.read_now()
+            if not self._silent.is_full():
+                return
+            oldest = self._silent.next_to_go()
+            grace_s = oldest.connected_s + self._settings.silence_grace_ms / 1000 - anyio.current_time()
+            if grace_s > 0:
+                await anyio.sleep(min(grace_s, _LOOK_AGAIN_S))
+                continue
+            self._silent.leave(oldest)
+            self.counters["crowded_out"] += 1
+            self._too_silent.warn(peer=oldest.peer, waiting=len(self._silent))
+            self._dismiss(oldest, "crowded_out")
 
     # What connections tell (`ConnectionOwner`).
 
     def connected(self, connection: AudioSocketConnection) -> None:
-        """Somebody connected and has not said which call this is; whoever says nothing for longest may have to go."""
-        if self._calls is None or self._reader is None:
-            connection.finish("shutdown")
-            return
-        if self._silent.full:
-            # Not for a word that has arrived and was not read yet.
-            self._reader.read_now()
-        crowded_out = self._silent.enter(connection.host, connection)
-        if crowded_out is not None:
-            self.counters["crowded_out"] += 1
-            self._too_silent.warn(peer=crowded_out.peer, waiting=len(self._silent))
-            crowded_out.finish("crowded_out")
+        """Somebody connected and has not said which call this is."""
+        self._silent.enter(connection.host, connection)
 
-    def identified(self, connection: AudioSocketConnection) -> None:
-        """It has said which call this is."""
+    def identified(self, connection: AudioSocketConnection, uuid: UUID) -> None:
+        """It has said which call this is: judge it."""
         self._silent.leave(connection)
-
-    def begin(self, connection: AudioSocketConnection, uuid: UUID, rate_hz: int | None) -> InboundAudio | None:
-        """A connection has become a call: judge it and start what is to run for it."""
         call_id = str(uuid)
+        if call_id in self._rejoining:
+            self._turn_away(connection, call_id, Admission.DUPLICATE)
+            return
         verdict = self._gate.admit(call_id)
-        waits = verdict is Admission.DUPLICATE and call_id not in self._rejoining
-        if self._calls is None or not (waits or verdict in (Admission.SERVED, Admission.REFUSED)):
-            if verdict in (Admission.SERVED, Admission.REFUSED):
-                self._gate.leave(call_id)
+        if verdict is Admission.TURNED_AWAY:
             self._turn_away(connection, call_id, verdict)
-            return None
-        if waits:
+            return
+        if verdict is Admission.DUPLICATE:
             self._rejoining.add(call_id)
+        self._admitted[connection] = (call_id, verdict)
+
+    def begin(self, connection: AudioSocketConnection, rate_hz: int | None) -> InboundAudio | None:
+        """An admitted connection becomes a call: start what is to run for it."""
+        if self._calls is None or connection not in self._admitted:
+            connection.finish("shutdown")
+            return None
+        call_id, verdict = self._admitted[connection]
         audio_format = self._format(connection, rate_hz)
         settings = self._settings
         boundary = CallBoundary(call_id, connection.finish, settings.leave_timeout_s)
@@ -200,17 +216,22 @@ class AudioSocketTransport:
         info = CallInfo(call_id=call_id, transport=self.name, format=audio_format, peer=connection.peer)
         media = AudioSocketMedia(info, connection, intake, settings)
         line = _Line(call_id, connection, intake, boundary, media)
-        self._calls.start_soon(self._run, line, verdict, name=f"call {call_id}")
 
         def other_rate(rate_hz: int) -> None:
             self._learn_rate(connection, rate_hz, audio_format)
 
-        return InboundAudio(call_id, audio_format, intake, other_rate)
+        inbound = InboundAudio(call_id, audio_format, intake, other_rate)
+        self._calls.start_soon(self._run, line, verdict, name=f"call {call_id}")
+        del self._admitted[connection]
+        return inbound
 
     def closed(self, connection: AudioSocketConnection) -> None:
         """Its socket is closed."""
         self._silent.leave(connection)
+        self._dismissed.leave(connection)
         self._connections.discard(connection)
+        if connection in self._admitted:
+            self._give_back(*self._admitted.pop(connection))
         self.counters[f"ended_{connection.end_reason}"] += 1
 
     # One call.
@@ -229,8 +250,14 @@ class AudioSocketTransport:
             logger.exception("an AudioSocket call ended by an error", extra={"call_id": line.call_id})
             line.connection.finish("error")
         finally:
-            if verdict in (Admission.SERVED, Admission.REFUSED):
-                self._gate.leave(line.call_id)
+            self._give_back(line.call_id, verdict)
+
+    def _give_back(self, call_id: str, verdict: Admission) -> None:
+        """What an admission took."""
+        if verdict in (Admission.SERVED, Admission.REFUSED):
+            self._gate.leave(call_id)
+        elif verdict is Admission.DUPLICATE:
+            self._rejoining.discard(call_id)
 
     async def _conduct(self, line: _Line, handler: CallHandler, verdict: Admission) -> None:
         self.counters[verdict] += 1
@@ -266,7 +293,15 @@ class AudioSocketTransport:
     def _turn_away(self, connection: AudioSocketConnection, call_id: str, verdict: Admission) -> None:
         self.counters[verdict] += 1
         self._not_served.warn(call_id=call_id, peer=connection.peer, verdict=verdict)
-        connection.finish(verdict)
+        self._dismiss(connection, verdict)
+
+    def _dismiss(self, connection: AudioSocketConnection, reason: str) -> None:
+        """End a connection that is no call. It gets its good-bye, and time to close if not too many take that."""
+        connection.finish(reason)
+        if not connection.closed.is_set():
+            lingers = self._dismissed.enter(connection.host, connection)
+            if lingers is not None:
+                lingers.abort()
 
     def _account(self, line: _Line) -> None:
         dropped_in_ms, dropped_out_frames = line.intake.dropped_ms, line.media.dropped_frames

@@ -36,10 +36,10 @@ class AudioSocketSettings:
     leave_timeout_s: float = LEAVE_TIMEOUT_S
     """How long a call may take to end once its line is down; then it is cut off."""
     max_pending: int = 256
-    """Connections that have not sent their UUID; for each further one the address that holds most of them loses its
-    oldest one. Large, since in a burst of calls a round trip passes before they speak."""
-    accept_at_once: int = 32
-    """Connections taken from the kernel's queue in one go."""
+    """Connections that have not sent their UUID. When there are so many, the next one waits until one of them speaks,
+    or the oldest of the address that holds most of them has been silent for `silence_grace_ms` and is closed."""
+    silence_grace_ms: float = 250.0
+    """How long a connection may be silent where others wait for its place: more than a round trip."""
     max_ahead_ms: float = 1000.0
     """How far a caller may send ahead of real time."""
     read_interval_ms: float = 5.0
@@ -72,11 +72,8 @@ class AudioSocketSettings:
         ):
             if getattr(self, name) <= 0:
                 raise ConfigurationError(f"AudioSocket: {name} is {getattr(self, name)}; set more than 0")
-        for name in ("rejoin_wait_s", "hang_up_tail_ms"):
+        for name in ("rejoin_wait_s", "hang_up_tail_ms", "silence_grace_ms"):
             if getattr(self, name) < 0:
                 raise ConfigurationError(f"AudioSocket: {name} is {getattr(self, name)}; set 0 or more")
-        if not 1 <= self.accept_at_once <= self.max_pending:
-            raise ConfigurationError(
-                f"AudioSocket: accept_at_once is {self.accept_at_once} and max_pending {self.max_pending}; "
-                "set 1 or more, and max_pending not below accept_at_once"
-            )
+        if self.max_pending < 1:
+            raise ConfigurationError(f"AudioSocket: max_pending is {self.max_pending}; set 1 or more")

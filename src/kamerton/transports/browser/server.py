@@ -28,6 +28,8 @@ from kamerton.transports.waiting_room import WaitingRoom
 
 logger = logging.getLogger(__name__)
 
+MAX_REJECTIONS = 32
+"""Pages that are told at the same time why there is no call; any more are closed without words."""
 BUSY_MESSAGE = "All lines are busy; try again in a minute."
 NOT_SERVING_MESSAGE = "The server takes no calls at the moment; try again in a minute."
 
@@ -52,6 +54,7 @@ class BrowserTransport:
         self._handler: CallHandler | None = None
         self._calls: TaskGroup | None = None
         self._stopped = anyio.Event()
+        self._rejecting = 0
         self._silent: WaitingRoom[anyio.CancelScope] = WaitingRoom(self._settings.max_pending)
         self._not_served = SeldomLog(logger, "a browser call is not served")
         self._too_silent = SeldomLog(logger, "a page that started no call is closed: too many say nothing")
@@ -201,7 +204,13 @@ class BrowserTransport:
 
     async def _reject(self, link: WebSocketLink, message: str, code: int) -> None:
         """Tell the page why there is no call, and close."""
+        if self._rejecting >= MAX_REJECTIONS:
+            return
         where = "admission" if code == CLOSE_TRY_AGAIN else "protocol"
-        if await self._tell(link, encode_error(message, where)):
-            with anyio.move_on_after(self._settings.close_timeout_s):
-                await link.close(code, message)
+        self._rejecting += 1
+        try:
+            if await self._tell(link, encode_error(message, where)):
+                with anyio.move_on_after(self._settings.close_timeout_s):
+                    await link.close(code, message)
+        finally:
+            self._rejecting -= 1
