@@ -6,7 +6,7 @@ import socket
 import struct
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -250,6 +250,28 @@ async def test_a_flooding_caller_is_bounded() -> None:
 
     transport = await served(AudioSocketTransport(QUICK), operator, scene)
     assert transport.counters["dropped_in_ms"] == (1000 - len(operator.sink.frames)) * 20
+
+
+async def test_a_flood_of_small_messages_ends_its_own_connection() -> None:
+    operator = Operator()
+
+    async def scene(port: int) -> None:
+        async with await dial(port) as caller:
+            await operator.answer()
+            async with await anyio.connect_tcp(HOST, port) as flood:
+                with suppress(anyio.BrokenResourceError):
+                    await flood.send(encode_uuid(uuid4()) + encode_audio(8000, b"\0\0") * 100_000)
+                assert (await everything(flood)).endswith(b"\0\0\0")
+            await caller.speak(bytes(320))
+            await operator.sink.until(lambda sink: len(sink.frames) == 1)
+
+    handlers: list[CallHandler] = [Operator(), operator]
+
+    async def handler(media: CallMedia) -> None:
+        await handlers.pop()(media)
+
+    transport = await served(AudioSocketTransport(QUICK), handler, scene)
+    assert transport.counters["ended_protocol_error"] == 1
 
 
 async def test_a_caller_that_does_not_read_loses_frames_and_then_the_call() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 import httpx
+import psutil
 import pytest
 from anyio.abc import SocketStream
 from prometheus_client import CollectorRegistry
@@ -18,6 +19,7 @@ from websockets.frames import Frame, Opcode
 
 from kamerton.testing.media_stage import Operator
 from kamerton.transports.browser.server import BrowserTransport
+from kamerton.transports.browser.settings import BrowserSettings
 from kamerton.webapi.app import StandCatalogue, build_app
 from kamerton.webapi.server import WebServer
 from kamerton.webapi.settings import WebSettings
@@ -30,14 +32,19 @@ START = '{"type": "start_demo_call", "payload": {}}'
 
 
 async def served(
-    scene: Callable[[WebServer], Awaitable[None]], settings: WebSettings, page: Path | None = None
+    scene: Callable[[WebServer], Awaitable[None]],
+    settings: WebSettings,
+    *,
+    page: Path | None = None,
+    browser: BrowserSettings | None = None,
+    operator: Operator | None = None,
 ) -> WebServer:
     """Serve while the scene plays."""
-    calls = BrowserTransport()
+    calls = BrowserTransport(browser)
     app = build_app(calls, settings, StandCatalogue(page_folder=page), registry=CollectorRegistry(), not_ready=tuple)
     server = WebServer(app, calls, settings)
     async with anyio.create_task_group() as serving:
-        await serving.start(server.serve, Operator())
+        await serving.start(server.serve, operator or Operator())
         with anyio.fail_after(20):
             await scene(server)
         serving.cancel_scope.cancel()
@@ -125,7 +132,7 @@ async def test_an_answer_that_nobody_reads_is_cut_off(tmp_path: Path) -> None:
             slow.sendall(b"GET /large.bin HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             await until(lambda: server.http_counters["too_slow"] == 1)
 
-    await served(scene, WebSettings(port=0, response_timeout_s=0.4), tmp_path)
+    await served(scene, WebSettings(port=0, response_timeout_s=0.4), page=tmp_path)
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -186,3 +193,50 @@ async def test_endless_fragments_and_unread_pings_are_bounded(opcode: Opcode) ->
         await page.wait_closed()
 
     await served(scene, WebSettings(port=0))
+
+
+async def test_a_flood_of_small_messages_cuts_its_page_off() -> None:
+    async def scene(server: WebServer) -> None:
+        async with connect(f"ws://{HOST}:{server.port}/api/v1/call", proxy=None) as page:
+            await page.send(START)
+            await page.recv()
+            page.transport.write(Frame(Opcode.BINARY, b"\0\0").serialize(mask=True) * 20_000)
+            await page.wait_closed()
+            assert page.close_code == 1006
+        await healthy(server)
+
+    await served(scene, WebSettings(port=0))
+
+
+async def test_five_seconds_kept_back_by_a_stall_are_no_flood() -> None:
+    async def scene(server: WebServer) -> None:
+        async with connect(f"ws://{HOST}:{server.port}/api/v1/call", proxy=None) as page:
+            await page.send(START)
+            await page.recv()
+            page.transport.write(Frame(Opcode.BINARY, bytes(640)).serialize(mask=True) * 300)
+            await (await page.ping())
+
+    await served(scene, WebSettings(port=0))
+
+
+async def test_a_page_that_neither_reads_nor_closes_does_not_keep_its_socket() -> None:
+    async def scene(server: WebServer) -> None:
+        def sockets() -> int:
+            places = [(wire.laddr, wire.raddr) for wire in psutil.Process().net_connections("tcp")]
+            return sum(bool(far) and near[1] == server.port for near, far in places)
+
+        page = await connect(f"ws://{HOST}:{server.port}/api/v1/call", proxy=None, max_queue=1)
+        await page.send(START)
+        media = await operator.answer()
+        page.transport.pause_reading()
+        while not operator.sink.hang_ups:
+            media.send(bytes(640))
+            await anyio.lowlevel.checkpoint()
+        assert operator.sink.hang_ups == [("hang_up", "not_reading")]
+        operator.released.set()
+        await until(lambda: sockets() == 0)
+        page.transport.abort()
+        await page.wait_closed()
+
+    operator = Operator()
+    await served(scene, WebSettings(port=0), browser=BrowserSettings(not_reading_s=0.2), operator=operator)

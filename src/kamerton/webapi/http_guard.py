@@ -16,6 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
+from kamerton.transports.allowance import Allowance
 from kamerton.transports.seldom_log import SeldomLog
 from kamerton.transports.waiting_room import WaitingRoom
 from kamerton.webapi.settings import WebSettings
@@ -26,6 +27,12 @@ MAX_FRAGMENTS = 64
 """Of one WebSocket message. Browsers send a message in one piece."""
 MAX_UNSENT_BYTES = 262_144
 """Answers to pings that may wait for a page that does not read; its audio is bounded elsewhere."""
+FRAMES_PER_S = 200.0
+"""From a page that talks come 50 of audio in a second, and a few more."""
+MOST_FRAMES = 600.0
+"""At once: what a page has kept back over a stall of 5 s, and as much again."""
+SLICE_BYTES = 4096
+"""Parsed at once, so that a flood of small frames is noticed before it has cost more than some milliseconds."""
 CLOSE_S = 2.0
 """How long a WebSocket may take to close once nobody serves it any more."""
 
@@ -141,7 +148,10 @@ class GuardedHttp(H11Protocol):
 
 
 class GuardedWebSocket(WebSocketsSansIOProtocol):
-    """One WebSocket, with bounds on what the framework leaves open: fragments, unsent answers to pings, the closing."""
+    """One WebSocket, with bounds on what the framework leaves open.
+
+    These are frames in a second, fragments of a message, unread answers to pings, and the time to close.
+    """
 
     door: HttpDoor
 
@@ -151,9 +161,41 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         return type(cls.__name__, (cls,), {"door": door})
 
     _deadline: asyncio.TimerHandle | None = None
+    _frames_parsed = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection has become a WebSocket."""
+        super().connection_made(transport)
+        self._allowance = Allowance(FRAMES_PER_S, MOST_FRAMES, self.loop.time())
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes arrived."""
+        for at in range(0, len(data), SLICE_BYTES):
+            self._frames_parsed = 0
+            super().data_received(data[at : at + SLICE_BYTES])
+            if not self._allowance.covers(self._frames_parsed, self.loop.time()):
+                self._cut_off("too many messages")
+            if self.transport.is_closing():
+                return
+
+    def handle_text(self, event: Frame) -> None:
+        """A text message begins."""
+        self._frames_parsed += 1
+        super().handle_text(event)
+
+    def handle_bytes(self, event: Frame) -> None:
+        """A binary message begins."""
+        self._frames_parsed += 1
+        super().handle_bytes(event)
+
+    def handle_pong(self, event: Frame) -> None:
+        """The page is there."""
+        self._frames_parsed += 1
+        super().handle_pong(event)
 
     def handle_cont(self, event: Frame) -> None:
         """A further fragment of a message."""
+        self._frames_parsed += 1
         if len(self.frames) >= MAX_FRAGMENTS:
             self._cut_off("a message in too many fragments")
             return
@@ -161,6 +203,7 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
 
     def handle_ping(self) -> None:
         """The page asks whether we are there."""
+        self._frames_parsed += 1
         if self.transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
             self._cut_off("pings whose answers are not read")
             return

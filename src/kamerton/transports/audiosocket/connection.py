@@ -16,6 +16,7 @@ import anyio
 
 from kamerton.domain.audio import PHONE, SAMPLE_BYTES
 from kamerton.domain.errors import ProtocolError
+from kamerton.transports.allowance import Allowance
 from kamerton.transports.audiosocket.codec import (
     TERMINATE,
     AudioReceived,
@@ -36,6 +37,9 @@ logger = logging.getLogger(__name__)
 
 _SEND_BUFFER_BYTES = 16384
 """Kernel send buffer: small, so that a far end that does not read is noticed after a second, not after a minute."""
+_MESSAGES_PER_S = 500.0
+"""Asterisk sends a hundred at most, and what it kept back over a stall at once."""
+_MOST_MESSAGES = 2000.0
 _KEEPALIVE_PROBES = 3
 _HUNG_UP = (ConnectionResetError, BrokenPipeError)
 """How a hang-up looks when the far end closed with our audio unread, as one does that hangs up while we speak."""
@@ -83,6 +87,7 @@ class AudioSocketConnection(asyncio.Protocol):
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._skip_logged = False
         self.connected_s = self._loop.time()
+        self._allowance = Allowance(_MESSAGES_PER_S, _MOST_MESSAGES, self.connected_s)
         self.peer = ""
         self.host = ""
         self.uuid: UUID | None = None
@@ -123,7 +128,11 @@ class AudioSocketConnection(asyncio.Protocol):
             if pcm is not None:
                 inbound.intake.audio(pcm, now_s)
                 return
-        for event in self._decoder.feed(data):
+        events = self._decoder.feed(data)
+        if not self._allowance.covers(len(events), now_s):
+            logger.warning("an AudioSocket connection is closed: it sends too many messages", extra=self._where())
+            self.finish("protocol_error")
+        for event in events:
             if isinstance(event, AudioReceived):
                 self._hear(event, now_s)
             else:

@@ -268,9 +268,11 @@ class AudioSocketTransport:
         try:
             reason = await line.boundary.run(handler, line.media)
         finally:
-            await line.media.hang_up(reason)
-            del self._lines[line.call_id]
-            self._account(line)
+            try:
+                await line.media.hang_up(reason)
+            finally:
+                del self._lines[line.call_id]
+                self._account(line)
 
     async def _rejoin(self, line: _Line) -> Admission:
         """Wait for the call that has this UUID to be gone, shortly, if it is ending; then judge anew.
