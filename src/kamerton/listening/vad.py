@@ -18,6 +18,7 @@ import numpy as np
 
 from kamerton.domain.audio import SAMPLE_BYTES, AudioFormat
 from kamerton.domain.work import Worker
+from kamerton.listening.echo import CallEcho, EchoEar, EchoWindow
 from kamerton.listening.gate import QUARTERS, NoiseGate, VadSettings, power_of, window_levels
 from kamerton.listening.silero import STATE_SIZE, WINDOW_SHAPES, Floats, VadModel, WindowShape
 
@@ -45,6 +46,14 @@ class VadWindow:
     end_s: float
     loud: bool = False
     """Plainly a sound: well above the line's noise."""
+    is_echo: bool = False
+    """Nothing but our own voice: no speech and no sound, whatever the network makes of it."""
+
+    def silence(self) -> None:
+        """It is our own voice."""
+        self.is_echo = True
+        self.loud = False
+        self.quiet_tail_ms = self.length_ms
 
 
 _Pending = tuple[bytes | None, VadWindow | None]
@@ -72,6 +81,7 @@ class VadChannel:
         "arrived",
         "context",
         "dropped_windows",
+        "echo",
         "pending",
         "shape",
         "state",
@@ -85,6 +95,7 @@ class VadChannel:
         self.state = _UNSTIRRED
         self.context = bytes(shape.context * SAMPLE_BYTES)
         self.dropped_windows = 0
+        self.echo = CallEcho(shape)
         self._batcher = batcher
         self._gate = NoiseGate(batcher.settings)
         self._sink = sink
@@ -116,14 +127,14 @@ class VadChannel:
         self.arrived.clear()
         self.pending.clear()
 
-    def sort(self, pcm: bytes, end_s: float, level_dbfs: float, quarter_powers: list[float]) -> bool:
-        """Gate a window: silence is reported, in its turn; anything else waits for the network. True if it does."""
+    def sort(self, pcm: bytes, end_s: float, level_dbfs: float, quarter_powers: list[float]) -> VadWindow | None:
+        """Gate a window: silence is reported, in its turn; anything else waits for the network and is returned."""
         gate = self._gate
         threshold = gate.threshold_dbfs
         if level_dbfs < threshold:
             gate.learn(level_dbfs)
             self._silent(pcm, level_dbfs, end_s)
-            return False
+            return None
         loud = gate.is_sound(level_dbfs)
         gate.learn(level_dbfs)
         if self._silent_windows >= _RESET_AFTER_SILENT_WINDOWS:
@@ -133,8 +144,9 @@ class VadChannel:
             self.pending.append((self._previous, None))
         self._silent_windows = 0
         tail_ms = self._quiet_tail_ms(quarter_powers, threshold)
-        self.pending.append((pcm, VadWindow(0.0, level_dbfs, tail_ms, self._window_ms, end_s, loud)))
-        return True
+        window = VadWindow(0.0, level_dbfs, tail_ms, self._window_ms, end_s, loud)
+        self.pending.append((pcm, window))
+        return window
 
     def _silent(self, pcm: bytes, level_dbfs: float, end_s: float) -> None:
         self._silent_windows += 1
@@ -168,6 +180,7 @@ class VadBatcher:
         self.settings = settings or VadSettings()
         self._model = model
         self._worker = worker
+        self._echo_ear = EchoEar()
         self._arrivals: dict[VadChannel, None] = {}
         self._wake = anyio.Event()
         self.inferences = 0
@@ -210,9 +223,15 @@ class VadBatcher:
             channel.arrived.clear()
         for windows in by_rate.values():
             levels, quarters = window_levels([pcm for _, pcm, _ in windows]) if windows else ([], [])
+            in_reach: list[EchoWindow] = []
             for (channel, pcm, end_s), level, parts in zip(windows, levels, quarters, strict=True):
-                if channel.sort(pcm, end_s, level, parts):
+                waiting = channel.sort(pcm, end_s, level, parts)
+                if waiting is not None:
                     ready[channel] = None
+                if end_s <= channel.echo.reaches_s:
+                    in_reach.append(EchoWindow(channel.echo, pcm, end_s, waiting))
+            if in_reach:
+                self._echo_ear.judge(in_reach)
         return ready
 
     async def _judge(self, ready: dict[VadChannel, None]) -> int:
@@ -259,5 +278,5 @@ class VadBatcher:
         for index, ((channel, _, window), probability) in enumerate(zip(batch, probabilities.tolist(), strict=True)):
             channel.state = new_state[:, index, :]
             if window is not None:
-                window.probability = probability
+                window.probability = 0.0 if window.is_echo else probability
                 channel.report(window)
