@@ -24,14 +24,14 @@ from kamerton.listening.silero import WINDOW_SHAPES, Floats, WindowShape
 REACH_S: Final = 0.7
 """How long after our voice its echo may arrive: the longest delay and a room's tail."""
 
-_NEW_LINE_FRAMES: Final = 53
-"""Frames of our voice after which a line's echo has had half a second to show itself."""
+_NEW_WINDOWS: Final = 45
+"""A line on which that many windows (1.4 s) were silent within reach of our voice has no echo, until one is found."""
 _FIRST_LIMIT: Final = 0.40
 """What a pattern may leave unexplained to be an echo: in the first window of a sound, on a new line."""
-_LIKELY_LIMIT: Final = 0.50
-"""On a new line, or where there was an echo just now."""
+_NEW_LIMIT: Final = 0.50
+"""In its further windows."""
 _UNLIKELY_LIMIT: Final = 0.30
-"""Where none has been heard so far."""
+"""On a line that had no echo so far."""
 _FRESH_LIMIT: Final = 0.50
 _KNOWN_LIMIT: Final = 0.36
 _KNOWN_FRESH_LIMIT: Final = 0.40
@@ -39,9 +39,10 @@ _LOUDER_DB: Final = 5.0
 _FINDS: Final = 3
 _FIND_LIFE_S: Final = 3.0
 _ALIKE_HOPS: Final = 2
-_DECISIVE_WINDOWS: Final = 5
-"""Windows of a sound that are compared one by one where no echo is known; they decide whether it counts as speech."""
 _RECHECK_WINDOWS: Final = 8
+"""On a line without an echo every eighth window of a sound is compared, in case that it has got one."""
+_RECHECK_REACH_S: Final = 0.3
+"""How much of the reach must be left for that: an answer that begins as our voice has ended is not compared."""
 _SOUND_ENDS_WINDOWS: Final = 4
 
 _LEAST_NOISE_DB: Final = -80.0
@@ -77,6 +78,7 @@ class CallEcho:
         "_floor_windows",
         "_noise_db",
         "_quiet",
+        "_unanswered",
         "heard",
         "path",
         "reaches_s",
@@ -95,6 +97,7 @@ class CallEcho:
         self.sound = 0
         """Windows of the sound that now goes on."""
         self._quiet = 0
+        self._unanswered = 0
         self._finds: deque[_Find] = deque(maxlen=2 * _FINDS)
         self._noise_db: Floats = np.full(BANDS, _LEAST_NOISE_DB, dtype=np.float32)
         self._floor_windows = 0
@@ -124,52 +127,61 @@ class CallEcho:
         self.heard.arrived(pcm, at_s, silent)
         if silent:
             self._quiet += 1
+            self._unanswered += 1
             if self._quiet >= _SOUND_ENDS_WINDOWS:
                 self.sound = 0
             return self.path is not None
         self._quiet = 0
         self.sound += 1
-        if self.path is not None or self._likely():
+        if self.path is not None or self._new:
             return True
-        return 2 <= self.sound <= _DECISIVE_WINDOWS or self.sound % _RECHECK_WINDOWS == 0
+        if not self.sound % _RECHECK_WINDOWS and at_s < self.reaches_s - _RECHECK_REACH_S:
+            return True
+        while self._finds and self.heard.end_s - self._finds[0].at_s > _FIND_LIFE_S:
+            self._finds.popleft()
+        return bool(self._finds)
 
     def measured(self, bands: Floats) -> None:
         """The bands of the windows that arrived since the last time."""
+        noise = self._noise_db
         silent = self.heard.keep(bands)
         for row, is_silent in zip(np.maximum(bands, np.float32(_LEAST_NOISE_DB)), silent, strict=True):
             if is_silent:
                 self._floor_windows += 1
-                self._noise_db += np.float32(max(0.1, 1 / self._floor_windows)) * (row - self._noise_db)
+                noise += np.float32(max(0.1, 1 / self._floor_windows)) * (row - noise)
             else:
-                below = np.minimum(row - self._noise_db, 0)
-                self._noise_db += np.where(below < 0, np.float32(0.3) * below, np.float32(0.03))
+                noise += np.minimum(np.float32(0.3) * (row - noise), np.float32(0.03))
 
     def found(self, fit: Fit) -> bool:
         """Whether a window is an echo that is not known, or that is no longer as it was known."""
         path = self.path
-        limit = _UNLIKELY_LIMIT if path is None else _KNOWN_LIMIT
-        if path is None and self._likely():
-            limit = _LIKELY_LIMIT if self.sound >= FRESH else _FIRST_LIMIT
-        if fit.left >= limit or fit.left_fresh >= _FRESH_LIMIT:
+        if fit.left >= self._limit() or fit.left_fresh >= _FRESH_LIMIT:
             return False
         if path is not None and abs(fit.delay - path.delay_hops) <= LEEWAY + 1:
             louder_db = float((fit.gains_db - path.gains_db).mean())
             if louder_db <= _LOUDER_DB:
                 return fit.left_fresh < _KNOWN_FRESH_LIMIT
+        # On a line without an echo so far, one such window proves nothing, and a caller must not wait.
+        believed = path is not None or self._new
         self._find(fit)
-        return True
+        return believed
+
+    def _limit(self) -> float:
+        if self.path is not None:
+            return _KNOWN_LIMIT
+        if not self._new:
+            return _UNLIKELY_LIMIT
+        return _NEW_LIMIT if self.sound >= FRESH else _FIRST_LIMIT
 
     def lost(self) -> None:
         """The echo is gone."""
         self.path = None
         self._finds.clear()
 
-    def _likely(self) -> bool:
-        if self.sent.frames_said < _NEW_LINE_FRAMES:
-            return True
-        while self._finds and self.heard.end_s - self._finds[0].at_s > _FIND_LIFE_S:
-            self._finds.popleft()
-        return bool(self._finds)
+    @property
+    def _new(self) -> bool:
+        """Whether the line has not had the time to show an echo."""
+        return self._unanswered < _NEW_WINDOWS
 
     def _find(self, fit: Fit) -> None:
         self._finds.append(_Find(self.heard.end_s, fit.delay, fit.gains_db))
@@ -178,6 +190,7 @@ class CallEcho:
             delay_hops = sum(find.delay for find in alike) / len(alike)
             self.path = EchoPath(delay_hops, np.mean([find.gains_db for find in alike], axis=0, dtype=np.float32))
             self._finds.clear()
+            self._unanswered = 0
 
 
 class Silenceable(Protocol):
@@ -277,7 +290,7 @@ def _follow(looks: list[_Look]) -> list[_Look]:
         else:
             look.sound.silence()
             fit = comparison.best(row)
-            if fit.left < _LIKELY_LIMIT:
+            if fit.left < _FRESH_LIMIT:
                 path.approach(fit.delay)
             if shown:
                 path.learn(expected.gains_db[row])

@@ -32,7 +32,7 @@ class BandMeter:
         inside = (bins_hz[:, None] >= edges[None, :-1]) & (bins_hz[:, None] < edges[None, 1:])
         # Full scale is a sine that falls into one bin of ten.
         scale = 10 / (hann.sum() ** 2 / 2)
-        self._bins = int(inside.any(axis=1).nonzero()[0][-1]) + 1
+        self._bins = int((bins_hz < HIGHEST_HZ).sum())
         self._bands: Floats = (inside[: self._bins] / inside.sum(axis=0) * scale).astype(np.float32)
         self._hann: Floats = (hann / _FULL_SCALE).astype(np.float32)
 
