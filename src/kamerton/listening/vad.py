@@ -18,6 +18,7 @@ import numpy as np
 
 from kamerton.domain.audio import SAMPLE_BYTES, AudioFormat
 from kamerton.domain.work import Worker
+from kamerton.listening.echo import CallEcho, EchoEar, EchoWindow
 from kamerton.listening.gate import QUARTERS, SILENCE_DBFS, NoiseGate, VadSettings, power_of, window_levels
 from kamerton.listening.line_filter import STATES, LineFilter
 from kamerton.listening.network import GuardedNetwork
@@ -58,6 +59,14 @@ class VadWindow:
     """Plainly a sound: well above the line's noise."""
     still: bool = False
     """The line stood still in a part of it: digital silence, which says nothing of its noise."""
+    is_echo: bool = False
+    """Nothing but our own voice: no speech and no sound, whatever the network makes of it."""
+
+    def silence(self) -> None:
+        """It is our own voice."""
+        self.is_echo = True
+        self.loud = False
+        self.quiet_tail_ms = self.length_ms
 
 
 _Pending = tuple[Floats | None, VadWindow | None]
@@ -86,6 +95,7 @@ class VadChannel:
         "arrived",
         "context",
         "dropped_windows",
+        "echo",
         "filter_state",
         "pending",
         "shape",
@@ -107,6 +117,7 @@ class VadChannel:
         self.context = np.zeros(shape.context, dtype=np.float32)
         self.filter_state = _AT_REST
         self.dropped_windows = 0
+        self.echo = CallEcho(shape)
         self._batcher = batcher
         self._gate = NoiseGate(batcher.settings)
         self._sink = sink
@@ -139,8 +150,10 @@ class VadChannel:
         self.arrived.clear()
         self.pending.clear()
 
-    def sort(self, heard: Floats, end_s: float, level_dbfs: float, quarter_powers: list[float], still: bool) -> bool:
-        """Gate a window: silence is reported, in its turn; anything else waits for the network. True if it does.
+    def sort(
+        self, heard: Floats, end_s: float, level_dbfs: float, quarter_powers: list[float], still: bool
+    ) -> VadWindow | None:
+        """Gate a window: silence is reported, in its turn; anything else waits for the network and is returned.
 
         Args:
             heard: the filtered samples, valid during this call only.
@@ -153,7 +166,7 @@ class VadChannel:
         if level_dbfs < gate.threshold_dbfs and (level_dbfs <= SILENCE_DBFS or not gate.holds()):
             gate.learn_silence(level_dbfs, still)
             self._silent(heard, level_dbfs, end_s)
-            return False
+            return None
         if self._silent_windows:
             self._warm_up()
         self._silent_windows = 0
@@ -161,7 +174,7 @@ class VadChannel:
         loud = gate.is_sound(level_dbfs)
         window = VadWindow(0.0, level_dbfs, tail_ms, self._window_ms, end_s, loud, still)
         self.pending.append((heard.copy(), window))
-        return True
+        return window
 
     def _warm_up(self) -> None:
         """Let the network hear what came before the first loud window, so that it does not start cold in mid-word.
@@ -180,7 +193,10 @@ class VadChannel:
         before.clear()
 
     def judged(self, window: VadWindow, probability: float) -> None:
-        """The network's word on a window: the gate learns from it, the call is told."""
+        """The network's word on a window: the gate learns from it, the call is told. Our own voice teaches nothing."""
+        if window.is_echo:
+            self.report(window)
+            return
         window.probability = probability
         if probability < _NO_SPEECH:
             self._gate.learn_silence(window.level_dbfs, window.still)
@@ -191,7 +207,8 @@ class VadChannel:
     def guess(self, window: VadWindow) -> None:
         """There is no word of the network: what is plainly a sound is taken for speech."""
         window.probability = _GUESS_SPEECH if window.loud else 0.0
-        self._gate.learn_silence(window.level_dbfs, window.still)
+        if not window.is_echo:
+            self._gate.learn_silence(window.level_dbfs, window.still)
         self.report(window)
 
     def _silent(self, heard: Floats, level_dbfs: float, end_s: float) -> None:
@@ -244,6 +261,7 @@ class VadBatcher:
     def __init__(self, model: VadModel, worker: Worker, settings: VadSettings | None = None) -> None:
         self.settings = settings or VadSettings()
         self._network = GuardedNetwork(model, worker)
+        self._echo_ear = EchoEar()
         self._arrivals: dict[VadChannel, None] = {}
         self._wake = anyio.Event()
         self.inferences = 0
@@ -314,15 +332,22 @@ class VadBatcher:
         states = np.array([channel.filter_state for channel in channels])
         heard, measured, after = _FILTERS[rate_hz].run(samples.reshape(len(channels), -1), states)
         levels, quarters, still = window_levels(measured)
+        in_reach: list[EchoWindow] = []
         for index, (channel, (pcm, end_s)) in enumerate(zip(channels, arrived, strict=True)):
             channel.filter_state = after[index]
             if pcm == _ZEROS[rate_hz]:  # nothing at all, however long the filter rings from what was before
                 levels[index], quarters[index], still[index] = SILENCE_DBFS, _NO_POWER, True
             try:
-                if channel.sort(heard[index], end_s, levels[index], quarters[index], still[index]):
-                    ready[channel] = None
+                waiting = channel.sort(heard[index], end_s, levels[index], quarters[index], still[index])
             except Exception as error:  # the boundary between a call and what all calls share
                 channel.fail(error)
+                continue
+            if waiting is not None:
+                ready[channel] = None
+            if end_s <= channel.echo.reaches_s:
+                in_reach.append(EchoWindow(channel.echo, pcm, end_s, waiting))
+        if in_reach:
+            self._echo_ear.judge(in_reach)
 
     async def _judge(self, ready: dict[VadChannel, None]) -> int:
         """Judge all windows of these channels, one per channel and inference; returns how many there were."""
