@@ -15,6 +15,7 @@ import psutil
 from kamerton.config.composition import CALL_FORMATS, Engine
 from kamerton.config.settings import Settings
 from kamerton.transports.admission import CallGate
+from kamerton.transports.asterisk.hold_watch import HoldWatch
 from kamerton.transports.audiosocket.server import AudioSocketTransport
 from kamerton.transports.browser.server import BrowserTransport
 from kamerton.transports.refusal import BusyLine
@@ -44,6 +45,9 @@ async def open_doors(engine: Engine, settings: Settings, *, web: bool = True) ->
     browser = BrowserTransport(settings.browser, gate=gate, refuse=refuse)
     async with anyio.create_task_group() as doors:
         phone_port = await doors.start(audiosocket.serve, engine.handler)
+        manager = settings.ami.client()
+        if manager is not None:
+            doors.start_soon(HoldWatch(manager, audiosocket.hold).run)
         web_port = 0
         if web:
             app = build_app(

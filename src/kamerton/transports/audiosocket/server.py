@@ -47,6 +47,7 @@ class AudioSocketTransport:
         self._handler: CallHandler | None = None
         self._calls: TaskGroup | None = None
         self._connections: set[AudioSocketConnection] = set()
+        self._intakes: dict[str, Intake] = {}
         self._port = 0
         self._reader: RowReader | None = None
         self.counters: Counter[str] = Counter()
@@ -88,6 +89,12 @@ class AudioSocketTransport:
             await self._close_all()
             self._reader = None
             reader.close()
+
+    def hold(self, call_id: str, held: bool) -> None:
+        """Tell a call that it is on hold, or no longer; harmless when there is no such call."""
+        intake = self._intakes.get(call_id)
+        if intake is not None:
+            intake.hold(held)
 
     async def _listen(self) -> asyncio.Server:
         settings = self._settings
@@ -134,6 +141,7 @@ class AudioSocketTransport:
         info = CallInfo(call_id=call_id, transport=self.name, format=audio_format, peer=connection.peer)
         intake = Intake(call_id, audio_format, now_s=anyio.current_time(), max_ahead_ms=self._settings.max_ahead_ms)
         media = AudioSocketMedia(info, connection, intake, self._settings.far_buffer_ms)
+        self._intakes[call_id] = intake
         self._calls.start_soon(self._run, handler, media, connection, intake, name=f"call {call_id}")
         return InboundAudio(call_id, audio_format, intake)
 
@@ -150,6 +158,7 @@ class AudioSocketTransport:
             reason = "error"
             logger.exception("a call ended by an error in its handler", extra={"call_id": call_id})
         finally:
+            del self._intakes[call_id]
             await media.hang_up(reason)
             self._gate.leave(call_id)
             self.counters["dropped_in_ms"] += int(intake.dropped_ms)
