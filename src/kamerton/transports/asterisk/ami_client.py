@@ -89,6 +89,8 @@ class AmiClient:
     async def _ask(
         self, name: str, fields: tuple[tuple[str, str], ...], *, listing: bool
     ) -> tuple[AmiMessage, tuple[AmiMessage, ...]]:
+        if self.lost:
+            raise self._loss()
         action_id = f"kamerton-{next(self._numbers)}"
         message = encode_action(name, action_id, fields)
         answer = self._answers[action_id] = _Answer(listing)
@@ -136,7 +138,7 @@ class AmiClient:
             if self._lost is not None:
                 raise
             raise ExchangeError(
-                f"{self._place} refused the log-in of user '{self._settings.user}' ({error}): compare ami.user and "
+                f"{self._place} does not let user '{self._settings.user}' in ({error}): compare ami.user and "
                 "KAMERTON_AMI__SECRET with manager.conf, and its deny and permit lines with this machine's address"
             ) from None
 
