@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import anyio
 import pytest
 from asterisk_server import AsteriskServer
 from phone_calls import calling, number_125, told, until, watching
@@ -25,46 +26,37 @@ def server(exchange: AsteriskServer, tmp_path_factory: pytest.TempPathFactory) -
         yield running
 
 
-@pytest.mark.parametrize(
-    ("extension", "model"),
-    [
-        ("700", PhoneModel(ALAW)),
-        ("701", PhoneModel(ULAW)),
-        ("708", PhoneModel(ULAW)),
-        ("716", PhoneModel(ALAW)),
-    ],
-)
-async def test_a_caller_is_greeted_heard_and_answered(
-    exchange: AsteriskServer, server: ServedKamerton, extension: str, model: PhoneModel
+async def test_callers_are_greeted_heard_and_answered_by_every_form(
+    exchange: AsteriskServer, server: ServedKamerton
 ) -> None:
-    async with watching(exchange) as manager, calling(exchange, manager, extension, model) as caller:
-        await caller.hears(TONE_S * 0.9, 8, "the greeting")
-        await until(lambda: told(server, "turn finished", caller.call_id), 5, "the greeting's end")
-        caller.line.say(number_125(model))
-        await caller.hears(TONE_S * 1.9, 8, "the answer")
-        await until(lambda: len(told(server, "turn finished", caller.call_id)) == 2, 5, "the answer's end")
-        caller.line.hang_up()
-        await until(lambda: told(server, "call finished", caller.call_id), 5, "the end of the call at Kamerton")
-    (finished,) = told(server, "call finished", caller.call_id)
-    assert finished["ended_by"] == "caller"
-    assert [turn["text"] for turn in told(server, "turn finished", caller.call_id)] == ["", "сто двадцать пять"]
+    async def talk(extension: str, model: PhoneModel) -> None:
+        async with watching(exchange) as manager, calling(exchange, manager, extension, model) as caller:
+            await caller.hears(TONE_S * 0.9, 8, f"the greeting by {extension}")
+            await until(lambda: told(server, "turn finished", caller.call_id), 5, f"its end by {extension}")
+            caller.line.say(number_125(model))
+            await caller.hears(TONE_S * 1.9, 8, f"the answer by {extension}")
+            await until(lambda: len(told(server, "turn finished", caller.call_id)) == 2, 5, f"its end by {extension}")
+            caller.line.hang_up()
+            await until(lambda: told(server, "call finished", caller.call_id), 5, f"the end of the call by {extension}")
+        (finished,) = told(server, "call finished", caller.call_id)
+        assert finished["ended_by"] == "caller"
+        assert [turn["text"] for turn in told(server, "turn finished", caller.call_id)] == ["", "сто двадцать пять"]
+
+    async with anyio.create_task_group() as callers:
+        for extension, codec in (("700", ALAW), ("701", ULAW), ("708", ULAW), ("716", ALAW)):
+            callers.start_soon(talk, extension, PhoneModel(codec))
 
 
-@pytest.mark.parametrize(
-    ("extension", "model"),
-    [
-        ("700", PhoneModel(ALAW)),
-        ("708", PhoneModel(ULAW)),
-        ("700", PhoneModel(ALAW, keys="sound")),
-    ],
-    ids=["application", "dial", "keys as sound"],
-)
-async def test_keys_are_heard(
-    exchange: AsteriskServer, server: ServedKamerton, extension: str, model: PhoneModel
-) -> None:
-    async with watching(exchange) as manager, calling(exchange, manager, extension, model) as caller:
-        await caller.hears(TONE_S * 0.9, 8, "the greeting")
-        caller.phone.press("150#")
-        await until(lambda: len(told(server, "turn finished", caller.call_id)) == 2, 10, "the turn of the keys")
-    greeting, keys = told(server, "turn finished", caller.call_id)
-    assert keys["text"] == "150"
+async def test_keys_are_heard_by_every_form_and_also_as_sound(exchange: AsteriskServer, server: ServedKamerton) -> None:
+    async def type_in(extension: str, model: PhoneModel) -> None:
+        async with watching(exchange) as manager, calling(exchange, manager, extension, model) as caller:
+            await caller.hears(TONE_S * 0.9, 8, f"the greeting by {extension}")
+            caller.phone.press("150#")
+            await until(lambda: len(told(server, "turn finished", caller.call_id)) == 2, 10, f"the keys by {extension}")
+        _, keys = told(server, "turn finished", caller.call_id)
+        assert keys["text"] == "150"
+
+    async with anyio.create_task_group() as callers:
+        callers.start_soon(type_in, "700", PhoneModel(ALAW))
+        callers.start_soon(type_in, "708", PhoneModel(ULAW))
+        callers.start_soon(type_in, "700", PhoneModel(ALAW, keys="sound"))

@@ -9,6 +9,7 @@ import pytest
 from asterisk_server import AsteriskServer
 from phone_calls import calling, until, watching
 
+from kamerton.audio.levels import rms_dbfs
 from kamerton.audio.tone import tone, tone_frequency_hz
 from kamerton.domain.audio import FRAME_MS, WIDEBAND, AudioFormat, AudioFrame
 from kamerton.domain.media import CallMedia
@@ -44,7 +45,7 @@ class ToneBot:
             await anyio.sleep_until(due_s)
 
     def on_audio(self, frame: AudioFrame) -> None:
-        if tone_frequency_hz(frame.pcm, frame.format) > 1000:
+        if rms_dbfs(frame.pcm) > -40:
             self.heard.append(frame.pcm)
 
     def on_dtmf(self, digit: str) -> None:
@@ -60,8 +61,17 @@ class ToneBot:
         self.over.set()
 
 
-@pytest.mark.parametrize("late", [False, True], ids=["sound at once", "no sound for a second"])
-@pytest.mark.parametrize("rate_hz", [None, 16000], ids=["rate by the first sound", "rate fixed"])
+LOST = pytest.mark.xfail(strict=True, reason="a first sound that comes late makes it an 8 kHz call (issue 7, section 5)")
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "late"),
+    [
+        pytest.param(None, False, id="sound at once"),
+        pytest.param(None, True, id="no sound for a second", marks=LOST),
+        pytest.param(16000, True, id="no sound for a second, and the rate is fixed"),
+    ],
+)
 async def test_a_call_at_16_khz_keeps_them_both_ways(exchange: AsteriskServer, rate_hz: int | None, late: bool) -> None:
     bot = ToneBot()
     settings = AudioSocketSettings(port=exchange.kamerton_port, rate_hz=rate_hz)

@@ -17,8 +17,8 @@ from typing import Final, Literal
 import anyio
 
 from kamerton.domain.errors import CallEnded
-from kamerton.testing.phone.rtp import KEY_PAYLOAD_TYPE, RtpSender, key_sound, parse_rtp
-from kamerton.testing.phone.rtp import ALAW, PhoneCodec
+from kamerton.testing.caller.metronome import FRAME_S
+from kamerton.testing.phone.rtp import ALAW, KEY_PAYLOAD_TYPE, PhoneCodec, RtpSender, key_sound, parse_rtp
 from kamerton.testing.phone.sip import (
     ALLOWED,
     MediaAddress,
@@ -33,6 +33,8 @@ from kamerton.testing.phone.sip import (
 HOST: Final = "127.0.0.1"
 RESEND_S: Final = (0.5, 1.0, 2.0, 4.0)
 """A request is sent again after these waits (RFC 3261 timers A and E); after the last one nobody answers."""
+LATE_FRAMES: Final = 6
+"""Frames that may be late together; a clock of callers makes up for fewer and leaves more out."""
 ANSWER_S: Final = 20.0
 """How long a call may ring."""
 
@@ -56,6 +58,8 @@ class PhoneModel:
     """How keys are sent: as packets of their own, or as tones in the sound."""
     number: str = "79990001122"
     network: PoorNetwork = PoorNetwork()
+    first_sequence: int | None = None
+    """Where the sequence numbers of its packets begin; by chance, but low, when it is not given."""
 
 
 class SipPhone:
@@ -86,10 +90,11 @@ class SipPhone:
         self._sip: asyncio.DatagramTransport | None = None
         self._rtp: asyncio.DatagramTransport | None = None
         self._far: MediaAddress | None = None
-        self._sender = RtpSender(model.codec, random.Random(self._call_id).getrandbits(32))
+        self._sender = RtpSender(model.codec, random.Random(self._call_id).getrandbits(32), model.first_sequence)
         self._sounds: list[bytes] = []
         self._chance = random.Random(model.network.seed)
         self._loop = asyncio.get_running_loop()
+        self._due_s: float | None = None
 
     async def bind(self) -> None:
         """Take two ports."""
@@ -146,6 +151,7 @@ class SipPhone:
         """The 20 ms of sound that are due now. Pressed keys take their place; on hold and muted nothing leaves."""
         if self._far is None or self.over.is_set():
             return
+        self._keep_time()
         if self.muted or self._holding:
             self._sender.pause()
             return
@@ -163,6 +169,16 @@ class SipPhone:
             else:
                 sound = key_sound(key, self.model.codec.format)
                 self._sounds += [sound[at : at + size] for at in range(0, len(sound), size)]
+
+    def _keep_time(self) -> None:
+        """Frames that were never asked for, since this process stood still, leave a gap in the stream's own time."""
+        now_s = self._loop.time()
+        if self._due_s is None:
+            self._due_s = now_s
+        while now_s - self._due_s > LATE_FRAMES * FRAME_S:
+            self._sender.pause()
+            self._due_s += FRAME_S
+        self._due_s += FRAME_S
 
     def _dispatch(self, packet: bytes) -> None:
         network = self.model.network

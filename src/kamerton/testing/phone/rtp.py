@@ -83,14 +83,16 @@ def parse_rtp(data: bytes) -> RtpPacket | None:
 class RtpSender:
     """Makes the packets of one stream, one tick of 20 ms after the other.
 
-    `seed` fixes the random starts that RFC 3550 asks for.
+    `seed` fixes the random starts that RFC 3550 asks for. Unless `first_sequence` says otherwise, sequence numbers begin
+    so low that a call of some minutes does not come to 32768, where Asterisk's jitter buffer loses the stream
+    (docs/asterisk.md).
     """
 
-    def __init__(self, codec: PhoneCodec, seed: int) -> None:
+    def __init__(self, codec: PhoneCodec, seed: int, first_sequence: int | None = None) -> None:
         start = random.Random(seed)
         self._codec = codec
         self._source = start.getrandbits(32)
-        self._sequence = start.getrandbits(16)
+        self._sequence = start.getrandbits(14) if first_sequence is None else first_sequence - 1
         self._timestamp = start.getrandbits(32)
         self._key_frames: deque[tuple[bytes, ...]] = deque()
         self._key_down = 0
