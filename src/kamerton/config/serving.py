@@ -19,6 +19,7 @@ from kamerton.config.door_metrics import DoorMetrics
 from kamerton.config.files import OpenFiles, Shares, share_files
 from kamerton.config.settings import Settings
 from kamerton.transports.admission import CallGate
+from kamerton.transports.asterisk.hold_watch import HoldWatch
 from kamerton.transports.audiosocket.server import AudioSocketTransport
 from kamerton.transports.browser.server import BrowserTransport
 from kamerton.transports.refusal import BusyLine
@@ -118,6 +119,9 @@ async def open_doors(engine: Engine, settings: Settings, *, web: bool = True) ->
     try:
         async with anyio.create_task_group() as doors:
             await doors.start(audiosocket.serve, engine.handler)
+            manager = settings.ami.client()
+            if manager is not None:
+                doors.start_soon(HoldWatch(manager, audiosocket.hold).run)
             web_port = await doors.start(server.serve, engine.handler) if web else 0
             yield Doors(engine, gate, audiosocket, web_port)
             doors.cancel_scope.cancel()
