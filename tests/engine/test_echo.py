@@ -115,7 +115,7 @@ async def test_our_own_voice_is_never_taken_for_a_caller(line: EchoLine, silero:
     assert len(heard.at(SpeechSuspected)) <= 3
     assert heard.estimate is not None
     assert heard.estimate.delay_ms == pytest.approx(line.delay_ms, abs=45)
-    assert heard.estimate.return_loss_db == pytest.approx(-line.return_loss_db, abs=10)
+    assert heard.estimate.return_loss_db == pytest.approx(-line.return_loss_db, abs=4)
 
 
 async def test_wideband_calls_are_protected_as_well(silero: SileroModel) -> None:
@@ -161,8 +161,8 @@ async def test_a_caller_above_the_echo_is_heard_in_good_time(above_db: float, si
             if started and alone:
                 late_s.append(started[0] - alone[0])
             missed += not started
-    assert missed == 0
     assert len(late_s) >= 20
+    assert missed <= 0.05 * (missed + len(late_s))
     assert np.quantile(late_s, 0.5) <= 0.1
     assert np.quantile(late_s, 0.95) <= 0.3
 
@@ -174,7 +174,8 @@ async def test_on_a_line_without_echo_nothing_is_different(silero: SileroModel) 
     silent = await listened(silero, PHONE, np.zeros_like(sent), caller, resets)
     speaking = await listened(silero, PHONE, sent, caller, resets)
     assert len(silent.at(SpeechStarted)) >= len(begins)
-    assert speaking.events == silent.events
+    assert [type(event) for _, event in speaking.events] == [type(event) for _, event in silent.events]
+    assert [at_s for at_s, _ in speaking.events] == pytest.approx([at_s for at_s, _ in silent.events])
     assert speaking.estimate is None
 
 

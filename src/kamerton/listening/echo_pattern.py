@@ -116,6 +116,11 @@ class Fit:
     left_fresh: float
     gains_db: Floats
 
+    @property
+    def return_loss_db(self) -> float:
+        """How much softer the echo is than what was sent, mean over the bands."""
+        return -float(self.gains_db.mean())
+
 
 def every_delay(calls: int) -> npt.NDArray[np.int64]:
     """All delays, for each of some calls."""
