@@ -1,4 +1,4 @@
-"""The real network on lines that return our own voice: it is never taken for a caller, and a caller above it is heard."""
+"""The real network on lines that return our own voice: it is never taken for a caller; one above it is heard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines that return what was sent over them, made from recordings: hybrids, rooms, small loudspeakers, jittery frames."""
+"""Lines that return what was sent over them, from recordings: hybrids, rooms, small loudspeakers, jittery frames."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from kamerton.domain.audio import FRAME_MS, AudioFormat
 Samples = npt.NDArray[np.float64]
 
 _CALLERS = REPO / "bench" / "callers"
-_SPOKEN = (
-    "hello one-moment too-short call-waiting nobody-available something-wrong try-again tomorrow thanks goodbye".split()
-)
+_SPOKEN = ("hello", "one-moment", "too-short", "call-waiting", "nobody-available", "try-again", "tomorrow", "thanks")
 
 
 def recording(name: str, audio_format: AudioFormat, level_dbfs: float) -> Samples:

@@ -286,7 +286,7 @@ def _follow(looks: list[_Look]) -> list[_Look]:
             look.call.lost()
         elif look.sound is None:
             path.silence()
-        elif path.caller(float(expected.excess_db[row]), float(comparison.left_rich[row].min())):
+        elif path.caller(float(expected.excess_db[row]), float(comparison.left_loose[row])):
             callers.append(look)
         else:
             look.sound.silence()

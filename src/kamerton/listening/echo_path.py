@@ -30,8 +30,8 @@ _PATTERN_WEIGHT: Final = 6.0
 _SLACK: Final = 1.1
 _SUDDEN: Final = 2.8
 """One window says no more than that: it takes two to believe in a caller."""
-_ALARM: Final = 2.4
-_ALARM_MOST: Final = 3.4
+_ALARM: Final = 2.1
+_ALARM_MOST: Final = 3.2
 _FOLLOW: Final = 0.03
 _LEAST_SPREAD: Final = 0.6
 _MOST_TRUST: Final = 30.0

@@ -1,4 +1,4 @@
-"""Are these our own words? The second line of defence against an echo: a transcript compared with what was being said."""
+"""Are these our own words? The second defence against an echo: a transcript compared with what was being said."""
 
 from __future__ import annotations
 
