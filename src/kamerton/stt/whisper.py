@@ -30,10 +30,12 @@ from kamerton.domain.recognition import RecognitionHint, RecognizerState, SttCap
 from kamerton.stt.decode_pool import DecodePool, PoolLimits
 from kamerton.stt.decode_queue import DecodeRequest
 from kamerton.stt.readings import (
+    SHORT_ANSWERS,
     Reading,
     Transcript,
     collapse_loops,
     hint_sentences,
+    is_wordless,
     needs_plain_reading,
     transcript_of,
 )
@@ -66,6 +68,9 @@ TOKEN_LIMIT: Final = 448
 
 HINT_TOKENS: Final = 80
 """Length of the hint: each token costs some 0.3 ms, and more examples than this help no further."""
+
+SHORT_TURN_S: Final = 1.5
+"""A turn of one short word, with its look-back and pause."""
 
 PROBE_HINT: Final = RecognitionHint(phrases=("сто пятьдесят", "двести"))
 PROBE_MS: Final = 1000
@@ -117,7 +122,7 @@ class WhisperEngine:
         self._tokenizers: dict[str, Any] = {}
 
     def decode(self, request: DecodeRequest) -> Transcript:
-        """Read one turn, with the hint first and plainly when that is needed.
+        """Read one turn, with the hint first and plainly when that is needed; a short doubtful one for short answers.
 
         Raises:
             EngineError: the hint's language is none of `LANGUAGES`.
@@ -128,7 +133,12 @@ class WhisperEngine:
         hinted = self._read(tokenizer, encoded, speech_s, prompt_tokens) if prompt_tokens else None
         if hinted is not None and not needs_plain_reading(hinted):
             return transcript_of(None, hinted)
-        return transcript_of(self._read(tokenizer, encoded, speech_s, []), hinted)
+        plain = self._read(tokenizer, encoded, speech_s, [])
+        if speech_s <= SHORT_TURN_S and is_wordless(plain, hinted):
+            # A short «да» under noise looks like noise when it is read plainly or for another answer.
+            short_answers = self._hint_tokens(tokenizer, RecognitionHint(request.hint.language, SHORT_ANSWERS))
+            hinted = self._read(tokenizer, encoded, speech_s, short_answers)
+        return transcript_of(plain, hinted)
 
     def unload(self) -> None:
         """Free the model's memory."""
