@@ -94,13 +94,6 @@ class MetricsLogger:
         self._drained = Counter(
             "kamerton_calls_drained", "Calls that ended while the service was stopping, by how", ["end"], registry=into
         )
-        for counter, values in (
-            (self._conditions, _CONDITIONS),
-            (self._refused, _REFUSALS),
-            (self._drained, _DRAINS),
-        ):
-            for value in values:
-                counter.labels(value)  # there from the start, so that the first one of a kind is an increase
         self._gc_pause = Histogram(
             "kamerton_gc_pause_seconds",
             "Pauses of the garbage collector",
@@ -124,6 +117,8 @@ class MetricsLogger:
             buckets=_YIELD_BUCKETS_S,
             registry=into,
         )
+
+        self._show_kinds()
 
     def observe(self, call_id: str, notice: Notice) -> None:
         """Count one notice."""
@@ -187,6 +182,16 @@ class MetricsLogger:
     def page(self) -> bytes:
         """Everything in Prometheus' text format, for `GET /metrics`; its type is `CONTENT_TYPE`."""
         return generate_latest(self.registry)
+
+    def _show_kinds(self) -> None:
+        """Have a series for each kind from the start, so that the first one of a kind is an increase."""
+        for counter, values in (
+            (self._conditions, _CONDITIONS),
+            (self._refused, _REFUSALS),
+            (self._drained, _DRAINS),
+        ):
+            for value in values:
+                counter.labels(value)
 
     def _count_turn(self, turn: TurnFinished) -> None:
         path = _bounded(turn.path, _PATHS)
