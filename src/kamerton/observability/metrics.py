@@ -104,7 +104,6 @@ class MetricsLogger:
         self._loop_lag = Histogram(
             "kamerton_loop_lag_seconds", "How late the event loop wakes up", buckets=_PAUSE_BUCKETS_S, registry=into
         )
-
         self._ahead = Counter(
             "kamerton_speculation",
             "Work done ahead of a turn's end, by kind and result",
