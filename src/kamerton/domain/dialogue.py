@@ -57,6 +57,10 @@ class Expectation:
     """Typical answers; hints for the recogniser."""
     intents: tuple[str, ...] = ()
     """Intents with a transition from this state."""
+    ending: frozenset[str] = frozenset()
+    """Those of them after which the call ends: they need plain words, since nothing can be asked afterwards."""
+    consenting: frozenset[str] = frozenset()
+    """Those besides `yes` that lead where `yes` leads: no refusal and no doubt may be taken for one of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ KamertonError
 │   └── AssistantError     an assistant's folder is broken; `problems` lists every fault at once
 ├── ModelError             a model or voice is missing or corrupt
 ├── EngineError            an engine (STT, TTS, …) failed at run time
+├── ExchangeError          a telephone exchange is not reachable, or refuses what it is asked
 ├── ProtocolError          a peer broke its wire protocol; ends that call only
 └── CallEnded              the far end is gone
 """
@@ -37,6 +38,10 @@ class ModelError(KamertonError):
 
 class EngineError(KamertonError):
     """An engine failed at run time."""
+
+
+class ExchangeError(KamertonError):
+    """A telephone exchange (Asterisk's manager interface) is not reachable, or refuses what it is asked."""
 
 
 class ProtocolError(KamertonError):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Final, Literal, get_args
+from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -31,20 +30,11 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 KEPT_DECISIONS: Final = 5000
 """More than the turns of 200 calls in two minutes."""
 
-Refusal = Literal["busy", "draining", "engine", "not_ready", "address_limit", "handshake", "no_files", "host"]
-"""`busy` all lines are taken · `draining` the service is stopping · `engine` the recogniser cannot carry another call ·
-`not_ready` something is still missing · `address_limit` too many from one address · `handshake` nothing, or nothing
-valid, came in time · `no_files` the process is out of files · `host` an unknown host or origin."""
-DrainEnd = Literal["finished", "told", "cut"]
-"""How a call ended while the service was stopping: by itself, after its good-bye, or at the deadline."""
-
 _PATHS: Final = frozenset(get_args(TurnPath))
 _VERDICTS: Final = frozenset({"yielded", "resumed", "ignored"})
 _ENDERS: Final = frozenset({"caller", "bot", "error", "shutdown"})
 _PARTS: Final = frozenset(get_args(ErrorPart))
 _CONDITIONS: Final = frozenset(get_args(CallCondition))
-_REFUSALS: Final = frozenset(get_args(Refusal))
-_DRAINS: Final = frozenset(get_args(DrainEnd))
 _PART_RE: Final = re.compile(r"[a-z]+(?=[.:]|$)")
 _OTHER: Final = "other"
 _RESPONSE_BUCKETS_S: Final = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.65, 0.8, 1.0, 1.5, 2.0, 2.5, 4.0, 8.0)
@@ -90,10 +80,8 @@ class MetricsLogger:
         self._conditions = Counter(
             "kamerton_call_conditions", "What calls had to live with, by kind", ["condition"], registry=into
         )
-        self._refused = Counter("kamerton_calls_refused", "Calls not served, by reason", ["reason"], registry=into)
-        self._drained = Counter(
-            "kamerton_calls_drained", "Calls that ended while the service was stopping, by how", ["end"], registry=into
-        )
+        for condition in _CONDITIONS:
+            self._conditions.labels(condition)  # there from the start, so that the first of a kind is an increase
         self._gc_pause = Histogram(
             "kamerton_gc_pause_seconds",
             "Pauses of the garbage collector",
@@ -104,6 +92,7 @@ class MetricsLogger:
         self._loop_lag = Histogram(
             "kamerton_loop_lag_seconds", "How late the event loop wakes up", buckets=_PAUSE_BUCKETS_S, registry=into
         )
+
         self._ahead = Counter(
             "kamerton_speculation",
             "Work done ahead of a turn's end, by kind and result",
@@ -116,8 +105,6 @@ class MetricsLogger:
             buckets=_YIELD_BUCKETS_S,
             registry=into,
         )
-
-        self._show_kinds()
 
     def observe(self, call_id: str, notice: Notice) -> None:
         """Count one notice."""
@@ -141,19 +128,6 @@ class MetricsLogger:
                 self._conditions.labels(_bounded(notice.condition, _CONDITIONS)).inc(max(0, notice.amount))
             case _:
                 pass
-
-    def count_refused(self, reason: Refusal) -> None:
-        """Add a call, or a connection that would have become one, that was not served."""
-        self._refused.labels(_bounded(reason, _REFUSALS)).inc()
-
-    def count_drained(self, end: DrainEnd) -> None:
-        """Add a call that ended while the service was stopping."""
-        self._drained.labels(_bounded(end, _DRAINS)).inc()
-
-    def follow_readiness(self, not_ready: Callable[[], Sequence[str]]) -> None:
-        """Show as `kamerton_ready` whether nothing is missing for calls to be served, as `/readyz` says it."""
-        text = "1 while calls can be served, 0 while something is missing for it"
-        self.figures.gauge("kamerton_ready", text, lambda: float(not not_ready()))
 
     def add_gc_pause(self, generation: int, pause_s: float) -> None:
         """Record one pause of the garbage collector."""
@@ -181,16 +155,6 @@ class MetricsLogger:
     def page(self) -> bytes:
         """Everything in Prometheus' text format, for `GET /metrics`; its type is `CONTENT_TYPE`."""
         return generate_latest(self.registry)
-
-    def _show_kinds(self) -> None:
-        """Have a series for each kind from the start, so that the first one of a kind is an increase."""
-        for counter, values in (
-            (self._conditions, _CONDITIONS),
-            (self._refused, _REFUSALS),
-            (self._drained, _DRAINS),
-        ):
-            for value in values:
-                counter.labels(value)
 
     def _count_turn(self, turn: TurnFinished) -> None:
         path = _bounded(turn.path, _PATHS)

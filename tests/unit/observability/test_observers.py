@@ -129,9 +129,9 @@ def test_a_call_that_never_started_does_not_make_the_gauge_negative() -> None:
 
 def test_two_loggers_do_not_share_anything() -> None:
     one, other = MetricsLogger(), MetricsLogger()
-    one.count_refused("busy")
-    assert sample(one, "kamerton_calls_refused_total", reason="busy") == 1
-    assert sample(other, "kamerton_calls_refused_total", reason="busy") == 0
+    one.observe("c", ConditionNoted("line_held"))
+    assert sample(one, "kamerton_call_conditions_total", condition="line_held") == 1
+    assert sample(other, "kamerton_call_conditions_total", condition="line_held") == 0
 
 
 @pytest.mark.parametrize(
@@ -152,30 +152,14 @@ def test_a_failure_counts_for_the_part_that_failed(error: ErrorOccurred, part: s
     assert sample(metrics, "kamerton_errors_total", where=part) == 1
 
 
-def test_conditions_refusals_and_drains_are_counted_by_kind_and_there_from_the_start() -> None:
+def test_conditions_are_counted_by_kind_and_there_from_the_start() -> None:
     metrics = MetricsLogger()
     assert sample(metrics, "kamerton_call_conditions_total", condition="echo_found") == 0
-    assert sample(metrics, "kamerton_calls_refused_total", reason="draining") == 0
-    assert sample(metrics, "kamerton_calls_drained_total", end="cut") == 0
     metrics.observe("c", ConditionNoted("frames_missing", amount=40))
     metrics.observe("c", ConditionNoted("frames_missing", amount=2))
     metrics.observe("c", ConditionNoted("unheard of"))  # type: ignore[arg-type]
-    metrics.count_refused("draining")
-    metrics.count_drained("told")
     assert sample(metrics, "kamerton_call_conditions_total", condition="frames_missing") == 42
     assert sample(metrics, "kamerton_call_conditions_total", condition="other") == 1
-    assert sample(metrics, "kamerton_calls_refused_total", reason="draining") == 1
-    assert sample(metrics, "kamerton_calls_drained_total", end="told") == 1
-
-
-def test_readiness_is_read_when_it_is_asked_for() -> None:
-    metrics = MetricsLogger()
-    missing = ["the recogniser"]
-    metrics.follow_readiness(lambda: missing)
-    assert sample(metrics, "kamerton_ready") == 0
-    missing.clear()
-    assert sample(metrics, "kamerton_ready") == 1
-    assert b"kamerton_ready 1.0" in metrics.page()
 
 
 def test_figures_of_other_parts_are_shown_as_they_are() -> None:
