@@ -61,7 +61,9 @@ class ToneBot:
         self.over.set()
 
 
-LOST = pytest.mark.xfail(strict=True, reason="a first sound that comes late makes it an 8 kHz call (issue 7, section 5)")
+LOST = pytest.mark.xfail(
+    strict=True, reason="a first sound that comes late makes it an 8 kHz call (issue 7, section 5)"
+)
 
 
 @pytest.mark.parametrize(

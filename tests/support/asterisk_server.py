@@ -41,7 +41,12 @@ class AsteriskServer:
 def asterisk(run: Path, kamerton_port: int) -> Iterator[AsteriskServer]:
     """Asterisk, fully up. That it cannot be had is a failure, with what get.sh says about it."""
     unpacked = subprocess.run(
-        [TOOLS / "get.sh"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=GET_DEADLINE_S, check=False
+        [TOOLS / "get.sh"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=GET_DEADLINE_S,
+        check=False,
     )
     assert unpacked.returncode == 0, f"no Asterisk for these tests:\n{unpacked.stdout}"
     command = [sys.executable, TOOLS / "start.py", "--ready-json", "--run", run]
@@ -58,7 +63,9 @@ def asterisk(run: Path, kamerton_port: int) -> Iterator[AsteriskServer]:
             line = process.stdout.readline()
             assert line, f"Asterisk did not start:\n{process.stderr.read()}"
             ready = json.loads(line)
-            yield AsteriskServer(ready["sip_port"], ready["ami_port"], kamerton_port, ready["secret"], Path(ready["run"]))
+            yield AsteriskServer(
+                ready["sip_port"], ready["ami_port"], kamerton_port, ready["secret"], Path(ready["run"])
+            )
         finally:
             process.terminate()
             try:

@@ -52,7 +52,9 @@ class Manager:
 
     def call_of(self, number: str) -> AmiMessage | None:
         """The dialplan's announcement of the call from a number."""
-        return next((e for e in self.events if e.value("UserEvent") == "KamertonCall" and e.value("Caller") == number), None)
+        return next(
+            (e for e in self.events if e.value("UserEvent") == "KamertonCall" and e.value("Caller") == number), None
+        )
 
     def variable(self, channel: str, name: str) -> str | None:
         """The value that a channel's variable got last."""
@@ -125,7 +127,9 @@ async def calling(
         tasks.start_soon(metronome.run)
         async with line_on(phone, line, extension):
             caller = Caller(phone, line, manager)
-            await until(lambda: manager.call_of(model.number), 5, f"the dialplan's announcement of a call to {extension}")
+            await until(
+                lambda: manager.call_of(model.number), 5, f"the dialplan's announcement of a call to {extension}"
+            )
             yield caller
         tasks.cancel_scope.cancel()
 

@@ -32,7 +32,14 @@ def test_samples_have_the_codes_of_the_standard(sample: int, alaw: int, ulaw: in
 
 @pytest.mark.parametrize(
     ("code", "alaw", "ulaw"),
-    [(0x00, -5504, -32124), (0x80, 5504, 32124), (0x2A, -32256, -5372), (0xD5, 8, 716), (0x7F, -848, 0), (0xFF, 848, 0)],
+    [
+        (0x00, -5504, -32124),
+        (0x80, 5504, 32124),
+        (0x2A, -32256, -5372),
+        (0xD5, 8, 716),
+        (0x7F, -848, 0),
+        (0xFF, 848, 0),
+    ],
 )
 def test_codes_have_the_samples_of_the_standard(code: int, alaw: int, ulaw: int) -> None:
     assert decode_alaw(bytes((code,))) == pcm(alaw)

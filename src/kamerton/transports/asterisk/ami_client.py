@@ -150,7 +150,9 @@ class AmiClient:
         except (anyio.EndOfStream, anyio.ClosedResourceError):
             self._lost = "Asterisk closed the connection"
         except TimeoutError:
-            self._lost = f"nothing came within {self._settings.ping_s + self._settings.action_s:g} s, not even to a ping"
+            self._lost = (
+                f"nothing came within {self._settings.ping_s + self._settings.action_s:g} s, not even to a ping"
+            )
         except (OSError, anyio.BrokenResourceError, ExchangeError) as error:
             self._lost = f"the connection broke ({error or type(error).__name__})"
         except anyio.WouldBlock:
