@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from kamerton.audio.tone import tone_frequency_hz
@@ -32,7 +34,7 @@ def test_sound_leaves_in_numbered_packets_on_the_stream_s_own_clock(codec: Phone
     sent = packets(RtpSender(codec, 1, first_sequence=7), 3, codec)
     assert [packet.sequence for packet in sent] == [7, 8, 9]
     assert {packet.payload_type for packet in sent} == {codec.payload_type}
-    steps = [(after.timestamp - before.timestamp) % 2**32 for before, after in zip(sent, sent[1:], strict=False)]
+    steps = [(after.timestamp - before.timestamp) % 2**32 for before, after in pairwise(sent)]
     assert steps == [codec.format.frame_samples] * 2
     assert all(len(codec.decode(packet.payload)) == codec.format.frame_bytes for packet in sent)
 
