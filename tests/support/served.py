@@ -72,6 +72,10 @@ class ServedKamerton:
             self.asked = True
             self.process.send_signal(signal.SIGTERM)
 
+    def ask_again(self) -> None:
+        """SIGTERM a second time."""
+        self.process.send_signal(signal.SIGTERM)
+
     def kill(self) -> None:
         """End it as a crash would: nothing is told to anybody."""
         self.killed = True
@@ -90,12 +94,18 @@ class ServedKamerton:
 
 
 @contextmanager
-def served(folder: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[ServedKamerton]:
-    """Start a server in an empty folder and wait until it is ready; stopped on the way out, also after a failure."""
+def served(
+    folder: Path, *options: str, env: Mapping[str, str] | None = None, files: str = ""
+) -> Iterator[ServedKamerton]:
+    """Start a server in an empty folder and wait until it is ready; stopped on the way out, also after a failure.
+
+    `files` limits the files that it may open: arguments of the shell's `ulimit`, as "-n 64".
+    """
+    limited = ("sh", "-c", f'ulimit {files} && exec "$@"', "sh") if files else ()
     log_file = folder / "server.log"
     with log_file.open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
-            [*COMMAND, "--ready-json", *FREE_PORTS, *options],
+            [*limited, *COMMAND, "--ready-json", *FREE_PORTS, *options],
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,

@@ -68,8 +68,15 @@ class RecognizerSettings(_Section):
     """Speech to text."""
 
     engine: Literal["whisper"] = "whisper"
-    threads: Annotated[int, Field(ge=1, le=64)] = 2
-    """CPU threads of the local recogniser."""
+    engines: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Turns that the local recogniser decodes at the same time; by default one per core, of every eighth core one less.
+
+    The rest of a call costs a tenth of what its recognition does.
+    """
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    """CPU threads of one decode."""
+    max_calls: Annotated[int, Field(ge=1)] | None = None
+    """Calls that the recogniser is trusted with; by default what its speed, measured at the start, carries."""
 
 
 class VoiceSettings(_Section):

@@ -1,6 +1,6 @@
 import pytest
 
-from kamerton.stt.whisper import length_limit, window_frames
+from kamerton.stt.whisper import calls_carried, length_limit, window_frames
 
 
 @pytest.mark.parametrize(
@@ -18,3 +18,8 @@ def test_the_length_limit_allows_just_the_tokens_wanted(new: int, prompt: int) -
 
 def test_the_length_limit_keeps_to_whispers_context() -> None:
     assert length_limit(230, 84) == 448
+
+
+@pytest.mark.parametrize(("turns_per_s", "calls"), [(5.8, 34), (4.5, 27), (0.1, 1)])
+def test_the_calls_carried_follow_the_speed(turns_per_s: float, calls: int) -> None:
+    assert calls_carried(turns_per_s) == calls
