@@ -41,14 +41,16 @@ async def refusal(manager: ScriptedManager, **changes: object) -> str:
 
 
 async def test_actions_are_answered_and_events_come_in_order() -> None:
-    async with manager_on_a_free_port(ScriptedManager(channels=(LISTED, LISTED))) as manager:
-        async with connect_ami(settings(manager.port)) as client:
-            assert client.banner == "Asterisk Call Manager/11.0.0"
-            assert (await client.action("Ping")).succeeded
-            rows = await client.listing("CoreShowChannels")
-            await manager.tell(*HOLD)
-            await manager.tell(*UNHOLD)
-            events = [(await client.next_event()).event for _ in range(2)]
+    async with (
+        manager_on_a_free_port(ScriptedManager(channels=(LISTED, LISTED))) as manager,
+        connect_ami(settings(manager.port)) as client,
+    ):
+        assert client.banner == "Asterisk Call Manager/11.0.0"
+        assert (await client.action("Ping")).succeeded
+        rows = await client.listing("CoreShowChannels")
+        await manager.tell(*HOLD)
+        await manager.tell(*UNHOLD)
+        events = [(await client.next_event()).event for _ in range(2)]
     assert [row.value("Application") for row in rows] == ["AudioSocket"] * 2
     assert events == ["Hold", "Unhold"]
 

@@ -49,7 +49,7 @@ def asterisk(run: Path, kamerton_port: int) -> Iterator[AsteriskServer]:
         check=False,
     )
     assert unpacked.returncode == 0, f"no Asterisk for these tests:\n{unpacked.stdout}"
-    command = [sys.executable, TOOLS / "start.py", "--ready-json", "--run", run]
+    command = [sys.executable, str(TOOLS / "start.py"), "--ready-json", "--run", str(run)]
     process = subprocess.Popen(
         [*command, "--kamerton", f"127.0.0.1:{kamerton_port}"],
         stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""Calls through a real Asterisk: a phone with a scripted caller on it, and what the manager interface tells about it."""
+"""Calls through a real Asterisk: a phone with a scripted caller on it, and what the manager interface tells."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ _NUMBERS = itertools.count(79990000001)
 async def until(condition: Callable[[], object], seconds: float, what: str) -> None:
     """Wait for something; it failing to come in time is a failure that says what was waited for."""
     with anyio.move_on_after(seconds):
-        while not condition():
+        while True:
+            if condition():
+                return
             await anyio.sleep(0.02)
-        return
     raise AssertionError(f"within {seconds:g} s this did not come: {what}")
 
 

@@ -1,4 +1,4 @@
-"""A stand-in for Asterisk's manager interface: it greets, checks the log-in, lists channels and tells what it is told to."""
+"""A stand-in for Asterisk's manager interface: it greets, checks the log-in, lists channels, tells what it is told."""
 
 from __future__ import annotations
 
@@ -99,5 +99,7 @@ async def manager_on_a_free_port(manager: ScriptedManager) -> AsyncIterator[Scri
 async def until(condition: Callable[[], object]) -> None:
     """Wait for something that comes by itself; a `TimeoutError` when it does not come within 5 s."""
     with anyio.fail_after(5):
-        while not condition():
+        while True:
+            if condition():
+                return
             await anyio.sleep(0.01)

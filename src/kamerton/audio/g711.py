@@ -34,7 +34,7 @@ def decode_ulaw(data: bytes) -> bytes:
 
 
 def _looked_up(codes: npt.NDArray[np.uint8], pcm: bytes) -> bytes:
-    return codes[np.frombuffer(pcm, "<u2", count=len(pcm) // 2)].tobytes()
+    return bytes(codes[np.frombuffer(pcm, "<u2", count=len(pcm) // 2)])
 
 
 def _every_sample() -> npt.NDArray[np.int32]:
@@ -73,7 +73,7 @@ def _ulaw_codes() -> npt.NDArray[np.uint8]:
 @cache
 def _ulaw_samples() -> npt.NDArray[np.int16]:
     codes = ~_CODES & 0xFF
-    magnitude = (((codes & 0x0F) << 3) + _MU_BIAS << (codes >> 4 & 7)) - _MU_BIAS
+    magnitude = ((((codes & 0x0F) << 3) + _MU_BIAS) << (codes >> 4 & 7)) - _MU_BIAS
     return np.where(codes & 0x80, -magnitude, magnitude).astype("<i2")
 
 

@@ -1,9 +1,13 @@
 """G.711 against values of the standard's tables, and against itself."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from kamerton.audio.g711 import decode_alaw, decode_ulaw, encode_alaw, encode_ulaw
+
+Coding = Callable[[bytes], bytes]
 
 EVERY_CODE = bytes(range(256))
 
@@ -55,7 +59,7 @@ def test_every_code_survives_the_way_there_and_back() -> None:
 @pytest.mark.parametrize(
     ("encode", "decode"), [(encode_alaw, decode_alaw), (encode_ulaw, decode_ulaw)], ids=["alaw", "ulaw"]
 )
-def test_no_sample_is_off_by_more_than_its_step(encode, decode) -> None:
+def test_no_sample_is_off_by_more_than_its_step(encode: Coding, decode: Coding) -> None:
     samples = np.arange(-32768, 32768).astype("<i2")
     decoded = np.frombuffer(decode(encode(samples.tobytes())), "<i2").astype(np.int32)
     allowed = np.maximum(np.abs(samples.astype(np.int32)) // 16, 16)

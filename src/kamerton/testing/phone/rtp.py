@@ -83,9 +83,8 @@ def parse_rtp(data: bytes) -> RtpPacket | None:
 class RtpSender:
     """Makes the packets of one stream, one tick of 20 ms after the other.
 
-    `seed` fixes the random starts that RFC 3550 asks for. Unless `first_sequence` says otherwise, sequence numbers begin
-    so low that a call of some minutes does not come to 32768, where Asterisk's jitter buffer loses the stream
-    (docs/asterisk.md).
+    `seed` fixes the random starts that RFC 3550 asks for. Without `first_sequence` sequence numbers begin so low that a
+    call of some minutes does not come to 32768, where Asterisk's jitter buffer loses the stream (docs/asterisk.md).
     """
 
     def __init__(self, codec: PhoneCodec, seed: int, first_sequence: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""As much of SIP (RFC 3261) and SDP (RFC 4566) as a telephone on a good local network needs: text to values and back."""
+"""As much of SIP (RFC 3261) and SDP (RFC 4566) as a telephone on a local network needs: text to values and back."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from kamerton.transports.asterisk.settings import AmiSettings
 logger = logging.getLogger(__name__)
 
 WAITING_EVENTS: Final = 2000
-"""Events that may wait to be read; with more the connection is given up, since one left out may be the one that counts."""
+"""Events that may wait to be read. With more the connection is given up: one left out might be the one that counts."""
 MAX_LISTED: Final = 20_000
 """Events of one listing."""
 _READ_BYTES: Final = 65536
@@ -241,7 +241,7 @@ async def connect_ami(settings: AmiSettings) -> AsyncIterator[AmiClient]:
 class _Answer:
     """What has come of the answer to one action."""
 
-    __slots__ = ("complete", "response", "rows", "_listing")
+    __slots__ = ("_listing", "complete", "response", "rows")
 
     def __init__(self, listing: bool) -> None:
         self.complete = anyio.Event()

@@ -28,7 +28,7 @@ class HoldChanged(NamedTuple):
 
 
 class ChannelUnknown(NamedTuple):
-    """A channel of which nothing is known holds: have the channels listed, tell `listed`, and `take` the event again."""
+    """An unknown channel holds: have the channels listed, tell `listed`, and `take` the event again."""
 
     event: AmiMessage
 
