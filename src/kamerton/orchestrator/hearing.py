@@ -15,6 +15,7 @@ from kamerton.orchestrator.conversation import Conversation
 from kamerton.orchestrator.floor import Bot, Caller, Floor
 from kamerton.orchestrator.ledger import Ledger
 from kamerton.orchestrator.services import CallServices
+from kamerton.tts.spoken_text import spoken
 
 log = logging.getLogger(__name__)
 
@@ -144,8 +145,10 @@ class Hearing:
     def _is_own(self, own: Sequence[str]) -> bool:
         """Whether the open turn's words are nothing but the assistant's, come back."""
         said = self._own_voice().text or self._over_voice.text
-        known = self._over_voice.echo_known
-        return bool(own and said) and all(repeats_own_words(text, said, echo_known=known) for text in own)
+        if not own or not said:
+            return False
+        aloud, known = spoken(said, self._services.language), self._over_voice.echo_known
+        return all(repeats_own_words(text, aloud, echo_known=known) for text in own)
 
     def _grade(self, readings: Sequence[str]) -> Completeness:
         expectation = self._conversation.expectation
