@@ -71,7 +71,9 @@ class Line:
         return sum(told) / len(told)
 
 
-@pytest.mark.parametrize("line", [EchoLine(-12.0, 200.0), EchoLine(-25.0, 120.0), EchoLine(-20.0, 400.0, room=True)], ids=str)
+@pytest.mark.parametrize(
+    "line", [EchoLine(-12.0, 200.0), EchoLine(-25.0, 120.0), EchoLine(-20.0, 400.0, room=True)], ids=str
+)
 @pytest.mark.parametrize("audio_format", [PHONE, WIDEBAND], ids=["8 kHz", "16 kHz"])
 def test_our_voice_is_explained_from_its_first_word_on(line: EchoLine, audio_format: AudioFormat) -> None:
     sent = our_voice(audio_format, 8.0)
@@ -103,9 +105,8 @@ def test_nothing_is_explained_when_nothing_was_said_in_time() -> None:
     assert call.call.estimate is not None
     soft = recording("number-150", PHONE, -45.0)
     pause = np.zeros(int(REACH_S * PHONE.rate_hz))
-    before = len(call.sounds)
     call.hear(np.zeros(len(pause) + len(soft)), np.concatenate((pause, soft)))
-    assert not any(sound.is_echo for sound in call.sounds[before:])
+    assert not any(sound.is_echo for sound in call.sounds if sound.at_s > 6.0 + REACH_S)
 
 
 def test_calls_are_judged_together_as_each_alone() -> None:
