@@ -188,7 +188,7 @@ class CallEcho:
         alike = [find for find in self._finds if abs(find.delay - fit.delay) <= _ALIKE_HOPS]
         if len(alike) >= _FINDS:
             delay_hops = sum(find.delay for find in alike) / len(alike)
-            gains_db = np.mean([find.gains_db for find in alike], axis=0, dtype=np.float32)
+            gains_db: Floats = np.stack([find.gains_db for find in alike]).mean(axis=0)
             self.path = EchoPath(delay_hops, -float(gains_db.mean()), gains_db)
             self._finds.clear()
             self._unanswered = 0

@@ -21,6 +21,8 @@ HOPS: Final = 60
 _RING: Final = 96
 _FRAME_S: Final = FRAME_MS / 1000
 _FRAMES_KEPT: Final = 70
+CATCH_UP_FRAMES: Final = 3
+"""So many frames leave at once after the process was held up."""
 _APART_S: Final = 0.1
 """Windows that arrive further apart are no continuous audio."""
 
@@ -31,7 +33,19 @@ class SentVoice:
     Frames that leave together after a delay of the process are continuous at the far end, and so they are here.
     """
 
-    __slots__ = ("_bands", "_done", "_epoch_s", "_frames", "_hop", "_hop_s", "_next", "_window", "frames_said")
+    __slots__ = (
+        "_bands",
+        "_done",
+        "_epoch_s",
+        "_frames",
+        "_gap",
+        "_hop",
+        "_hop_s",
+        "_next",
+        "_run",
+        "_window",
+        "frames_said",
+    )
 
     def __init__(self, shape: WindowShape) -> None:
         self._window = shape.window
@@ -42,6 +56,8 @@ class SentVoice:
         self._epoch_s = 0.0
         self._next = 0
         self._done = 0
+        self._gap = 0
+        self._run = 0
         self.frames_said = 0
         """All of the call."""
 
@@ -50,14 +66,32 @@ class SentVoice:
         if not self.frames_said:
             self._epoch_s = now_s
         index = int((now_s - self._epoch_s) / _FRAME_S + 0.5)
-        if index <= self._next + 1:
+        if index > self._next + 1:
+            self._gap, self._run = index - self._next, 0
+        else:
+            if index < self._next and self._gap and self._run <= CATCH_UP_FRAMES:
+                self._close_up()
             index = self._next
         self._next = index + 1
+        self._run += 1
         self.frames_said += 1
+        self._changed_from(index, pcm)
+        self._frames.append((index, pcm))
+
+    def _close_up(self) -> None:
+        """Several frames leave at once: the gap before them was no silence, but the process standing still."""
+        for place in range(1, self._run + 1):
+            index, pcm = self._frames[-place]
+            self._frames[-place] = (index - 1, pcm)
+            self._changed_from(index - 1, pcm)
+        self._gap -= 1
+        self._next -= 1
+
+    def _changed_from(self, index: int, pcm: bytes) -> None:
+        """What was taken for silence from this frame on is to be measured again."""
         first_hop = index * (len(pcm) // SAMPLE_BYTES) // self._hop
         if first_hop < self._done:
-            self._done = first_hop  # it left later than it was due: what was taken for silence was not
-        self._frames.append((index, pcm))
+            self._done = first_hop
 
     def hop_at(self, at_s: float) -> int:
         """The newest hop that was over at an instant."""

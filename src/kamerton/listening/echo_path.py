@@ -33,7 +33,11 @@ _SUDDEN: Final = 2.8
 _ALARM: Final = 2.1
 _ALARM_MOST: Final = 3.2
 _FOLLOW: Final = 0.03
-_LEAST_SPREAD: Final = 0.6
+_DOUBT: Final = 0.1
+_TEACHES_MOST: Final = 2.0
+_USUAL_MOST: Final = 4.0
+_SPREAD_MOST: Final = 1.2
+_LEAST_SPREAD: Final = 0.8
 _MOST_TRUST: Final = 30.0
 
 _AROUND: Final = np.arange(-LEEWAY - _TAIL_HOPS, LEEWAY + 1)
@@ -65,10 +69,11 @@ class EchoPath:
         above = (unexplained - self.usual) / scale
         self.alarm = min(max(0.0, self.alarm + min(above, _SUDDEN) - _SLACK), _ALARM_MOST)
         caller = self.alarm >= _ALARM
-        rate = _FOLLOW * (0.1 if caller else 1.0)
-        change = min(above, 4.0) * scale
-        self.usual += rate * change
-        self.spread += rate * (abs(change) - self.spread)
+        # What may be a caller teaches little: many callers must not become usual.
+        rate = _FOLLOW * (_DOUBT if self.alarm else 1.0)
+        change = min(above, _TEACHES_MOST) * scale
+        self.usual = min(self.usual + rate * change, _USUAL_MOST)
+        self.spread = min(self.spread + rate * (abs(change) - self.spread), _SPREAD_MOST)
         return caller
 
     def fits(self, off_db: float) -> bool:
