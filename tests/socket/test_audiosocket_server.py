@@ -1,20 +1,25 @@
 """The AudioSocket server over real sockets: what callers and strangers may do to it."""
 
 import logging
+import os
 import socket
+import struct
+from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 from uuid import UUID, uuid4
 
 import anyio
 import anyio.lowlevel
+import psutil
 import pytest
 from anyio.abc import SocketStream
 
-from kamerton.domain.audio import PHONE, WIDEBAND, AudioFormat
+from kamerton.domain.audio import PHONE, WIDEBAND, AudioFormat, AudioFrame
 from kamerton.domain.errors import CallEnded, ConfigurationError
 from kamerton.domain.media import CallHandler, CallMedia
-from kamerton.testing.media_stage import Operator, numbered_frames
+from kamerton.testing.media_stage import Operator, RecordingSink, numbered_frames
 from kamerton.transports.admission import CallGate, CallLimits
 from kamerton.transports.audiosocket.client import AudioSocketCaller
 from kamerton.transports.audiosocket.codec import encode_audio, encode_uuid
@@ -49,6 +54,12 @@ async def everything(stream: SocketStream) -> bytes:
             received += await stream.receive()
         except (anyio.EndOfStream, anyio.BrokenResourceError):
             return received
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    with anyio.fail_after(10):
+        while not holds():
+            await anyio.lowlevel.checkpoint()
 
 
 async def dial(port: int, audio_format: AudioFormat = PHONE, call_id: UUID | None = None) -> AudioSocketCaller:
@@ -114,30 +125,66 @@ async def test_a_stranger_that_says_nothing_is_closed_in_time() -> None:
     assert transport.counters["ended_no_uuid"] == 1
 
 
-async def test_strangers_that_only_connect_are_bounded() -> None:
+async def test_strangers_that_only_connect_push_out_each_other_and_no_call(caplog: pytest.LogCaptureFixture) -> None:
+    operator = Operator()
+
     async def scene(port: int) -> None:
-        async with await anyio.connect_tcp(HOST, port), await anyio.connect_tcp(HOST, port) as second:
-            assert await everything(second) == b"\0\0\0"
+        async with AsyncExitStack() as strangers:
+            first, *_ = [await strangers.enter_async_context(await anyio.connect_tcp(HOST, port)) for _ in range(40)]
+            assert await everything(first) == b"\0\0\0"
+            async with await dial(port) as caller:
+                media = await operator.answer()
+                media.send(bytes(320))
+                assert await caller.hear(320) == bytes(320)
 
-    transport = await served(AudioSocketTransport(AudioSocketSettings(port=0, max_pending=1)), Operator(), scene)
-    assert transport.counters["crowded_out"] == 1
+    settings = AudioSocketSettings(port=0, max_pending=4, silence_grace_ms=10, rate_hz=8000)
+    transport = await served(AudioSocketTransport(settings), operator, scene)
+    assert transport.counters["crowded_out"] >= 37
+    assert caplog.text.count("too many say nothing") == 1
 
 
-async def test_a_caller_without_audio_is_served_and_in_the_end_taken_for_half_open() -> None:
+async def test_a_caller_who_sends_nothing_stays() -> None:
     operator = Operator()
 
     async def scene(port: int) -> None:
         async with await dial(port) as caller:
             media = await operator.answer()
             assert media.info.format == PHONE
+            with anyio.move_on_after(1.5):
+                await caller.goodbye()
+            assert operator.sink.events == []
             frame = numbered_frames(PHONE, 1)[0]
             media.send(frame)
             assert await caller.hear(320) == frame
-            assert await caller.goodbye()
 
-    settings = AudioSocketSettings(port=0, idle_timeout_s=0.4, close_timeout_s=0.3)
+    settings = AudioSocketSettings(port=0, dead_peer_s=1.0, identify_timeout_s=0.5, close_timeout_s=0.3)
     await served(AudioSocketTransport(settings), operator, scene)
-    assert operator.sink.hang_ups == [("hang_up", "half_open")]
+
+
+async def test_a_dead_machine_is_left_to_the_kernel_to_find() -> None:
+    """It cannot be taken off a loopback; what is told to the kernel can be read."""
+    seen: list[dict[str, int]] = []
+
+    class Looking(Operator):
+        async def __call__(self, media: CallMedia) -> None:
+            for connection in psutil.Process().net_connections("tcp"):
+                if connection.raddr and connection.laddr[1] == ports[0]:
+                    with socket.socket(fileno=os.dup(connection.fd)) as wire:
+                        options = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
+                        tcp = socket.IPPROTO_TCP
+                        seen.append({name: wire.getsockopt(tcp, getattr(socket, name)) for name in options})
+            await super().__call__(media)
+
+    ports: list[int] = []
+    operator = Looking()
+
+    async def scene(port: int) -> None:
+        ports.append(port)
+        async with await dial(port):
+            await operator.answer()
+
+    await served(AudioSocketTransport(QUICK), operator, scene)
+    assert seen == [{"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 20_000}]
 
 
 @pytest.mark.parametrize(
@@ -205,6 +252,28 @@ async def test_a_flooding_caller_is_bounded() -> None:
     assert transport.counters["dropped_in_ms"] == (1000 - len(operator.sink.frames)) * 20
 
 
+async def test_a_flood_of_small_messages_ends_its_own_connection() -> None:
+    operator = Operator()
+
+    async def scene(port: int) -> None:
+        async with await dial(port) as caller:
+            await operator.answer()
+            async with await anyio.connect_tcp(HOST, port) as flood:
+                with suppress(anyio.BrokenResourceError):
+                    await flood.send(encode_uuid(uuid4()) + encode_audio(8000, b"\0\0") * 100_000)
+                assert (await everything(flood)).endswith(b"\0\0\0")
+            await caller.speak(bytes(320))
+            await operator.sink.until(lambda sink: len(sink.frames) == 1)
+
+    handlers: list[CallHandler] = [Operator(), operator]
+
+    async def handler(media: CallMedia) -> None:
+        await handlers.pop()(media)
+
+    transport = await served(AudioSocketTransport(QUICK), handler, scene)
+    assert transport.counters["ended_protocol_error"] == 1
+
+
 async def test_a_caller_that_does_not_read_loses_frames_and_then_the_call() -> None:
     operator = Operator()
 
@@ -250,7 +319,7 @@ async def test_a_slow_reader_that_catches_up_keeps_the_call() -> None:
     await served(AudioSocketTransport(QUICK), operator, scene)
 
 
-async def test_a_live_calls_id_cannot_be_taken_over() -> None:
+async def test_a_live_calls_id_cannot_be_taken_over(caplog: pytest.LogCaptureFixture) -> None:
     operator = Operator()
 
     async def scene(port: int) -> None:
@@ -258,14 +327,174 @@ async def test_a_live_calls_id_cannot_be_taken_over() -> None:
         async with await dial(port, call_id=call_id) as caller:
             media = await operator.answer()
             assert media.info.call_id == str(call_id)
-            async with await dial(port, call_id=call_id) as thief:
+            async with await dial(port, call_id=call_id) as thief, await dial(port, call_id=call_id) as second:
+                assert await second.goodbye()
                 assert await thief.goodbye()
             frame = numbered_frames(PHONE, 1)[0]
             media.send(frame)
             assert await caller.hear(320) == frame
 
     transport = await served(AudioSocketTransport(QUICK), operator, scene)
-    assert transport.counters["duplicate"] == 1
+    assert transport.counters["duplicate"] == 2
+    assert "an AudioSocket call is not served" in caplog.text
+
+
+async def test_an_id_that_comes_back_is_served_as_soon_as_its_old_call_is_gone() -> None:
+    operators = [Operator(), Operator()]
+    waiting = iter(operators)
+
+    async def handler(media: CallMedia) -> None:
+        await next(waiting)(media)
+
+    async def scene(port: int) -> None:
+        call_id = uuid4()
+        async with await dial(port, call_id=call_id) as caller:
+            await operators[0].answer()
+            await caller.hang_up()
+            async with await dial(port, call_id=call_id) as again:
+                await again.speak(b"\x01\x00" * 160)
+                await operators[0].sink.until(lambda sink: bool(sink.hang_ups))
+                with anyio.move_on_after(0.7):
+                    await again.goodbye()
+                assert operators[1].media is None, "the old call has not left yet"
+                operators[0].released.set()
+                media = await operators[1].answer()
+                assert media.info.call_id == str(call_id)
+                await operators[1].sink.until(lambda sink: len(sink.frames) == 1)
+                media.send(bytes(320))
+                assert await again.hear(320) == bytes(320)
+
+    transport = await served(AudioSocketTransport(QUICK), handler, scene)
+    assert (transport.counters["served"], transport.counters["duplicate"]) == (2, 0)
+
+
+async def test_an_id_that_comes_back_in_vain_is_refused_in_the_end() -> None:
+    operator = Operator()
+
+    async def scene(port: int) -> None:
+        call_id = uuid4()
+        async with await dial(port, call_id=call_id) as caller:
+            await operator.answer()
+            await caller.hang_up()
+            async with await dial(port, call_id=call_id) as again:
+                assert await again.goodbye()
+
+    settings = AudioSocketSettings(port=0, rate_hz=8000, rejoin_wait_s=0.2)
+    transport = await served(AudioSocketTransport(settings), operator, scene)
+    assert (transport.counters["served"], transport.counters["duplicate"]) == (1, 1)
+
+
+async def test_a_reset_is_a_hang_up_like_any_other() -> None:
+    operator = Operator()
+
+    async def scene(port: int) -> None:
+        with socket.create_connection((HOST, port)) as caller:
+            caller.sendall(encode_uuid(uuid4()))
+            media = await operator.answer()
+            media.send(bytes(320))
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await operator.sink.until(lambda sink: bool(sink.hang_ups))
+        operator.released.set()
+
+    transport = await served(AudioSocketTransport(QUICK), operator, scene)
+    assert operator.sink.hang_ups == [("hang_up", "hung_up")]
+    assert transport.counters["ended_hung_up"] == 1
+
+
+async def test_the_last_word_is_followed_by_silence_before_the_line_is_closed() -> None:
+    async def handler(media: CallMedia) -> None:
+        media.send(b"\x07\x00" * 160)
+        await media.hang_up("done")
+
+    async def scene(port: int) -> None:
+        async with await dial(port) as caller:
+            assert await caller.hear(320) == b"\x07\x00" * 160
+            assert await caller.hear(10 * 320) == bytes(10 * 320)
+            assert await caller.goodbye()
+            with pytest.raises(CallEnded):
+                await caller.hear(2)
+
+    await served(AudioSocketTransport(QUICK), handler, scene)
+
+
+async def test_hold_reaches_the_call_that_is_meant() -> None:
+    operator = Operator()
+    transport = AudioSocketTransport(QUICK)
+
+    async def scene(port: int) -> None:
+        async with await dial(port):
+            media = await operator.answer()
+            assert transport.hold(media.info.call_id, True)
+            assert transport.hold(media.info.call_id, False)
+            assert not transport.hold("another", True)
+            assert operator.sink.events == [("hold", True), ("hold", False)]
+
+    await served(transport, operator, scene)
+
+
+async def test_wideband_that_comes_late_is_told_and_known_at_the_next_call(caplog: pytest.LogCaptureFixture) -> None:
+    operators = [Operator(), Operator()]
+    waiting = iter(operators)
+
+    async def handler(media: CallMedia) -> None:
+        await next(waiting)(media)
+
+    async def scene(port: int) -> None:
+        async with await dial(port, WIDEBAND) as late:
+            assert (await operators[0].answer()).info.format == PHONE
+            for _ in range(40):
+                await late.speak(WIDEBAND.silence())
+            await operators[0].sink.until(lambda sink: len(sink.frames) >= 30)
+        async with await dial(port, WIDEBAND):
+            assert (await operators[1].answer()).info.format == WIDEBAND
+
+    transport = await served(AudioSocketTransport(AudioSocketSettings(port=0)), handler, scene)
+    assert transport.counters["narrowed"] == 1
+    (told,) = [record.message for record in caplog.records if record.levelno == logging.WARNING]
+    assert "audiosocket.rate_hz to 16000" in told
+    assert "Answer()" in told
+
+
+class DeafSink(RecordingSink):
+    def on_audio(self, frame: AudioFrame) -> None:
+        raise LookupError("a bug in what hears")
+
+    def on_hang_up(self, reason: str) -> None:
+        super().on_hang_up(reason)
+        raise LookupError("and in what is told")
+
+
+async def test_a_sink_that_raises_and_a_handler_that_hangs_end_their_own_call() -> None:
+    operator = Operator()
+    sink = DeafSink()
+    handlers: list[CallHandler] = [operator]
+
+    async def deaf(media: CallMedia) -> None:
+        media.start(sink)
+        await anyio.sleep_forever()
+
+    async def handler(media: CallMedia) -> None:
+        await handlers.pop()(media)
+
+    async def scene(port: int) -> None:
+        async with await dial(port) as caller:
+            media = await operator.answer()
+            handlers.append(deaf)
+            async with await dial(port) as unheard:
+                await unheard.speak(bytes(320))
+                assert await unheard.goodbye()
+            await caller.speak(bytes(320))
+            await operator.sink.until(lambda sink: len(sink.frames) == 1)
+            await until(lambda: gate.live == 1)
+            media.send(bytes(320))
+            assert await caller.hear(320) == bytes(320)
+
+    gate = CallGate()
+    settings = AudioSocketSettings(port=0, rate_hz=8000, close_timeout_s=0.3, leave_timeout_s=0.3)
+    transport = AudioSocketTransport(settings, gate=gate)
+    await served(transport, handler, scene)
+    assert transport.counters["ended_error"] == 1
+    assert sink.hang_ups == [("hang_up", "error")]
 
 
 async def test_calls_over_the_limit_hear_the_busy_line_and_further_ones_are_cut() -> None:
@@ -294,24 +523,43 @@ async def test_calls_over_the_limit_hear_the_busy_line_and_further_ones_are_cut(
     assert (gate.live, gate.refusing) == (0, 0)
 
 
-async def test_two_hundred_calls_at_once_are_all_answered() -> None:
+@pytest.mark.parametrize("max_pending", [4, 256])
+async def test_a_burst_beside_silent_sockets_is_served_up_to_the_limit_and_the_rest_is_told(max_pending: int) -> None:
+    clip = b"\x05\x00" * 160
+    done = anyio.Event()
+
     async def handler(media: CallMedia) -> None:
-        media.send(bytes(320))
-        await media.hang_up("done")
+        media.send(b"\x07\x00" * 160)
+        await done.wait()
+
+    heard: Counter[int] = Counter()
 
     async def call(port: int) -> None:
         async with await dial(port) as caller:
-            assert await caller.hear(320) == bytes(320)
+            try:
+                heard[(await caller.hear(320))[0]] += 1
+            except CallEnded:
+                heard[0] += 1
+            if sum(heard.values()) == 250:
+                done.set()
             assert await caller.goodbye()
 
     async def scene(port: int) -> None:
-        async with anyio.create_task_group() as callers:
-            for _ in range(200):
-                callers.start_soon(call, port)
+        async with AsyncExitStack() as strangers:
+            for _ in range(20):
+                await strangers.enter_async_context(await anyio.connect_tcp(HOST, port))
+            async with anyio.create_task_group() as callers:
+                for _ in range(250):
+                    callers.start_soon(call, port)
 
-    settings = AudioSocketSettings(port=0, rate_hz=8000, max_pending=200)
-    transport = await served(AudioSocketTransport(settings), handler, scene)
+    settings = AudioSocketSettings(port=0, rate_hz=8000, max_pending=max_pending)
+    transport = AudioSocketTransport(settings, gate=CallGate(), refuse=BusyLine({8000: clip}, "Все линии заняты."))
+    await served(transport, handler, scene)
+    assert heard[7] == 200
+    assert heard[5] >= 20
+    assert sum(heard.values()) == 250
     assert transport.counters["served"] == 200
+    assert transport.counters["refused"] + transport.counters["turned_away"] == 50
 
 
 async def test_stopping_closes_strangers_too() -> None:
@@ -344,7 +592,16 @@ async def test_an_address_of_another_machine_is_explained() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"rate_hz": 44100}, {"port": -1}, {"port": 70000}, {"idle_timeout_s": 0.0}, {"unsent_ms": -1.0}], ids=str
+    "wrong",
+    [
+        {"rate_hz": 44100},
+        {"port": -1},
+        {"port": 70000},
+        {"dead_peer_s": 0.0},
+        {"hang_up_tail_ms": -1.0},
+        {"unsent_ms": -1.0},
+    ],
+    ids=str,
 )
 async def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(wrong))):

@@ -111,13 +111,12 @@ class RecognizerState:
     """Decodes that did not come back in time and were left behind."""
 
 
-class SttStream(Protocol):
-    """One call's recogniser. Its methods never block and never raise for overload: audio is dropped oldest first.
+class TurnAudio(Protocol):
+    """What takes the audio of a call's turns. Its methods never block and never raise for overload.
 
     A turn goes `begin_turn`, then `push`, `pause` and `resume` in any number, then `end_of_turn` or
     `abandon_turn`. Exactly one `Final` or `SttFailed` follows each `end_of_turn`; none follows `abandon_turn`.
-    Events of earlier turns may still arrive and carry their own turn number. The iteration ends only when the stream
-    is closed or its engine is lost for good: a call that did not close it opens another one.
+    Events of earlier turns may still arrive and carry their own turn number.
     """
 
     def begin_turn(self, turn: int, hint: RecognitionHint, look_back: Sequence[AudioFrame] = ()) -> None:
@@ -144,6 +143,14 @@ class SttStream(Protocol):
 
     def abandon_turn(self) -> None:
         """It was no turn after all (noise): forget it."""
+
+
+class SttStream(TurnAudio, Protocol):
+    """One call's recogniser. Under overload audio is dropped oldest first.
+
+    The iteration ends only when the stream is closed or its engine is lost for good: a call that did not close it opens
+    another one.
+    """
 
     def __aiter__(self) -> AsyncIterator[SttEvent]:
         """Iterate events until the stream closes. One consumer."""

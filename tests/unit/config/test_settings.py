@@ -41,14 +41,14 @@ def test_defaults_serve_the_shipped_assistant_to_this_machine_only() -> None:
 
 def test_the_command_line_wins_over_the_environment_and_that_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     path = settings_file(
-        "assistant: from_file\nlog: {level: debug, format: console}\naudiosocket: {port: 1001, idle_timeout_s: 7}\n"
+        "assistant: from_file\nlog: {level: debug, format: console}\naudiosocket: {port: 1001, dead_peer_s: 7}\n"
     )
     monkeypatch.setenv("KAMERTON_AUDIOSOCKET__PORT", "1002")
     monkeypatch.setenv("KAMERTON_LOG__LEVEL", "warning")
     settings = load_settings(path, audiosocket={"port": 1003})
     assert settings.assistant == "from_file"
     assert (settings.log.level, settings.log.format) == ("warning", "console")
-    assert (settings.audiosocket.port, settings.audiosocket.idle_timeout_s) == (1003, 7.0)
+    assert (settings.audiosocket.port, settings.audiosocket.dead_peer_s) == (1003, 7.0)
 
 
 def test_the_file_of_the_working_directory_is_read_unless_another_is_named() -> None:
