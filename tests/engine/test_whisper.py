@@ -118,6 +118,15 @@ def test_yes_and_no_are_understood_where_they_are_expected(whisper: WhisperEngin
     assert _words(transcript.text).split()[0] == ("нет" if "no-" in name else "да")
 
 
+@pytest.mark.parametrize("decibels", [10, 5])
+def test_a_short_yes_is_understood_in_noise_without_a_hint(whisper: WhisperEngine, decibels: int) -> None:
+    clean = np.frombuffer(_turn("synthetic/yes-short.wav"), "<i2").astype(float)
+    level = np.sqrt(np.mean(clean[2400:-1920] ** 2)) * 10 ** (-decibels / 20)
+    noisy = clean + np.random.default_rng(1).standard_normal(clean.size) * level
+    pcm = noisy.clip(-32768, 32767).astype("<i2").tobytes()
+    assert _words(_decode(whisper, pcm).text) == "да"
+
+
 def _noises() -> dict[str, bytes]:
     random = np.random.default_rng(7)
     second = np.arange(PHONE.rate_hz) / PHONE.rate_hz
@@ -135,11 +144,9 @@ def _noises() -> dict[str, bytes]:
     return {name: (sound * 32767).clip(-32768, 32767).astype("<i2").tobytes() for name, sound in sounds.items()}
 
 
-@pytest.mark.parametrize("phrases", [(), POWER], ids=["no hint", "number hint"])
+@pytest.mark.parametrize("phrases", [(), POWER, YES_NO], ids=["no hint", "number hint", "yes or no hint"])
 @pytest.mark.parametrize("name", [*_noises(), "uhu"])
-def test_noise_is_no_text_even_where_a_number_is_expected(
-    whisper: WhisperEngine, name: str, phrases: tuple[str, ...]
-) -> None:
+def test_noise_is_no_text_whatever_is_expected(whisper: WhisperEngine, name: str, phrases: tuple[str, ...]) -> None:
     pcm = _turn("synthetic/uhu.wav") if name == "uhu" else _noises()[name]
     assert _decode(whisper, pcm, phrases) == Transcript()
 

@@ -12,8 +12,8 @@ from kamerton.transports.admission import CallLimits
 log = logging.getLogger(__name__)
 
 
-def call_limits(limits: CallLimits, recognizer: RecognizerState) -> CallLimits:
-    """The limits with `max_calls` lowered to the recogniser's, unless another number than the default was set.
+def call_limits(limits: CallLimits, recognizer: RecognizerState, *, chosen: bool) -> CallLimits:
+    """The limits with `max_calls` lowered to the recogniser's, unless the number was chosen by somebody.
 
     A caller beyond the limit hears the phrase `busy`; one who is let in beyond what the recogniser can carry waits
     seconds for every answer, and so does everybody else. The log says which number holds and why.
@@ -22,7 +22,7 @@ def call_limits(limits: CallLimits, recognizer: RecognizerState) -> CallLimits:
     if carried is None or limits.max_calls <= carried:
         return limits
     how = "set recognizer.max_calls to promise another number, or use a faster machine"
-    if limits.max_calls != CallLimits().max_calls:
+    if chosen:
         log.warning(
             "limits.max_calls promises more calls than the recogniser can carry at its measured speed",
             extra={"max_calls": limits.max_calls, "carried": carried, "do": how},

@@ -18,7 +18,7 @@ from kamerton.config.composition import CALL_FORMATS, Engine
 from kamerton.config.door_metrics import DoorMetrics
 from kamerton.config.files import OpenFiles, Shares, share_files
 from kamerton.config.settings import Settings
-from kamerton.transports.admission import CallGate
+from kamerton.transports.admission import CallGate, CallLimits
 from kamerton.transports.asterisk.hold_watch import HoldWatch
 from kamerton.transports.audiosocket.server import AudioSocketTransport
 from kamerton.transports.browser.server import BrowserTransport
@@ -90,7 +90,8 @@ async def open_doors(engine: Engine, settings: Settings, *, web: bool = True) ->
     wanted = Shares(settings.limits, settings.audiosocket, settings.browser, settings.web)
     per_call = 1 if settings.model.base_url is None else 2
     shares = share_files(wanted, files.limit - files.open, per_call)
-    gate = CallGate(call_limits(shares.limits, engine.recognizer()))
+    chosen = settings.limits.max_calls != CallLimits().max_calls
+    gate = CallGate(call_limits(shares.limits, engine.recognizer(), chosen=chosen))
     refuse = await _busy_line(engine)
     audiosocket = AudioSocketTransport(shares.audiosocket, gate=gate, refuse=refuse)
     browser = BrowserTransport(shares.browser, gate=gate, refuse=refuse)

@@ -7,19 +7,20 @@ from kamerton.domain.recognition import RecognizerState
 from kamerton.transports.admission import CallLimits
 
 
-def test_the_default_is_lowered_to_what_the_recogniser_carries_and_the_log_says_so(
+def test_a_number_that_nobody_chose_is_lowered_to_what_the_recogniser_carries_and_the_log_says_so(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        assert call_limits(CallLimits(max_refusals=7), RecognizerState(max_calls=27)) == CallLimits(27, 7)
+        limits = CallLimits(150, max_refusals=7)
+        assert call_limits(limits, RecognizerState(max_calls=27), chosen=False) == CallLimits(27, 7)
     (record,) = caplog.records
     assert "fewer calls are served" in record.message
-    assert (record.__dict__["max_calls"], record.__dict__["allowed"]) == (27, 200)
+    assert (record.__dict__["max_calls"], record.__dict__["allowed"]) == (27, 150)
 
 
-def test_a_number_that_was_set_holds_and_the_log_warns_of_it(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_number_that_was_chosen_holds_and_the_log_warns_of_it(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        assert call_limits(CallLimits(50), RecognizerState(max_calls=27)) == CallLimits(50)
+        assert call_limits(CallLimits(50), RecognizerState(max_calls=27), chosen=True) == CallLimits(50)
     assert "promises more calls" in caplog.text
 
 
@@ -27,7 +28,7 @@ def test_a_number_that_was_set_holds_and_the_log_warns_of_it(caplog: pytest.LogC
 def test_a_recogniser_that_carries_enough_changes_nothing(
     carried: int | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert call_limits(CallLimits(), RecognizerState(max_calls=carried)) == CallLimits()
+    assert call_limits(CallLimits(), RecognizerState(max_calls=carried), chosen=False) == CallLimits()
     assert caplog.text == ""
 
 
