@@ -183,9 +183,8 @@ class ElasticConnection:
         except UnsupportedProductError as error:
             raise EngineError(f"{where}: the server is not Elasticsearch; check the address") from error
         except ApiError as error:
-            raise EngineError(
-                f"{where}: status {error.status_code} ({shown_line(str(error.error), LONGEST_REMARK)}){_advice(error.status_code)}"
-            ) from error
+            said = shown_line(str(error.error), LONGEST_REMARK)
+            raise EngineError(f"{where}: status {error.status_code} ({said}){_advice(error.status_code)}") from error
         except ConnectionTimeout as error:
             raise EngineError(f"{where}: it did not answer in time; see the cluster's load") from error
         except TransportError as error:
