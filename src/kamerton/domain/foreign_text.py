@@ -6,6 +6,9 @@ import re
 import unicodedata
 from typing import Final
 
+LONGEST_REMARK: Final = 200
+"""Characters of a server's own error message that are repeated."""
+
 _TERMINAL_SEQUENCE: Final = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b.?")
 """Colours, cursor moves and window titles; what is left of a broken one goes with the control characters."""
 

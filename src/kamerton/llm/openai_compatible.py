@@ -17,7 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 import anyio
 
 from kamerton.domain.errors import ConfigurationError, EngineError
-from kamerton.domain.foreign_text import shown_line
+from kamerton.domain.foreign_text import LONGEST_REMARK, shown_line
 from kamerton.domain.language_model import GenerationEnded, ModelEvent, ModelRequest, TextDelta
 from kamerton.llm.event_stream import EventStream, NoEventStream, ServerEvent
 from kamerton.llm.limits import ModelTimeouts
@@ -42,8 +42,6 @@ USAGE_S: Final = 0.5
 """Longest wait for the counts after the model said that it has finished."""
 CLOSE_S: Final = 1.0
 """Longest wait for a connection to close; it takes well under a millisecond."""
-LONGEST_REMARK: Final = 200
-"""Characters of a server's own error message that are repeated."""
 
 _REASONS: Final[dict[str, Literal["stop", "length", "filtered"]]] = {
     "stop": "stop",
