@@ -49,7 +49,6 @@ async def test_a_hold_is_told_by_every_form(exchange: AsteriskServer, server: Se
     assert not server.log_records("holds of calls are not, or not all, known"), "the documented rights do not suffice"
 
 
-@pytest.mark.xfail(strict=True, reason="calls do not react to a hold yet (issue 7, section 5)")
 async def test_who_holds_is_not_asked_whether_they_are_there(exchange: AsteriskServer, server: ServedKamerton) -> None:
     async def hold(extension: str) -> None:
         async with watching(exchange) as manager, calling(exchange, manager, extension) as caller:
