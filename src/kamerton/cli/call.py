@@ -20,7 +20,7 @@ from kamerton.config.composition import open_engine
 from kamerton.config.settings import Settings, load_settings
 from kamerton.domain.errors import ConfigurationError
 from kamerton.observability.json_log import configure_logging
-from kamerton.observability.masking import mask_field, mask_text
+from kamerton.observability.masking import mask_text, masked_report
 from kamerton.observability.turn_recorder import TurnRecorder
 from kamerton.testing.caller.call_report import BargeIn, CallReport
 from kamerton.testing.caller.line_impairment import LineImpairment
@@ -72,7 +72,7 @@ def call(
             outcome, interrupted = anyio.run(_place_call, settings, lines, impairment)
         finally:
             logs.stop()
-        shown = outcome.report.with_values(mask_field)
+        shown = outcome.report.with_values(masked_report)
         _store(outcome, shown, out, report)
     print("\n".join(summary(shown)))
     if interrupted:
@@ -109,7 +109,7 @@ def _told(barge_in: BargeIn) -> str:
 
 
 def _masked_progress(text: str) -> None:
-    progress_line(mask_text(text))
+    progress_line(mask_text(text, said=True))
 
 
 def _impairment(line: str, seed: int | None, lines: Sequence[Line]) -> LineImpairment | None:

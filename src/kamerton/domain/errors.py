@@ -37,7 +37,17 @@ class ModelError(KamertonError):
 
 
 class EngineError(KamertonError):
-    """An engine failed at run time."""
+    """An engine failed at run time.
+
+    Args:
+        message: what happened, where, what to do.
+        code: a stable word for metrics: `model_timeout`, `model_connection`, `model_http`, `model_stream` (a stream
+            that broke off or is none) or `model_answer` (an answer that cannot be used); `engine` for all else.
+    """
+
+    def __init__(self, message: str, code: str = "engine") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class ExchangeError(KamertonError):

@@ -118,11 +118,17 @@ class IntentClassifier:
         spoken = [reading for reading in dict.fromkeys(readings) if normalised(reading)]
         if not spoken:
             return IntentResult(None, 0.0, reason="empty", text=readings[0] if readings else "")
+        result = self._understood(spoken, expectation, previous_leader)
+        others = [reading for reading in spoken if reading != result.text]
+        if result.intent in {YES, *expectation.consenting} and self._is_contested(others):
+            return replace(result, intent=None, reason="contested")
+        return result
+
+    def _understood(self, spoken: Sequence[str], expectation: Expectation, previous_leader: str | None) -> IntentResult:
         candidates = [
             (found.strength - _PER_READING * place, reading, found)
             for place, reading in enumerate(spoken)
             if (found := verdict(reading, expectation, self._language)) is not None
-            and (found.intent != YES or not self._is_contested(spoken))
         ]
         candidates.sort(key=lambda candidate: -candidate[0])
         by_words = self._by_words(spoken, expectation)

@@ -109,7 +109,7 @@ class CallEcho:
         if path is None:
             return None
         delay_ms = path.delay_hops * self.shape.window_ms / HOPS_PER_WINDOW
-        return EchoEstimate(round(delay_ms, 1), round(float(-np.median(path.gains_db)), 1))
+        return EchoEstimate(round(delay_ms, 1), round(path.return_loss_db, 1))
 
     @property
     def floor_db(self) -> Floats:
@@ -188,7 +188,8 @@ class CallEcho:
         alike = [find for find in self._finds if abs(find.delay - fit.delay) <= _ALIKE_HOPS]
         if len(alike) >= _FINDS:
             delay_hops = sum(find.delay for find in alike) / len(alike)
-            self.path = EchoPath(delay_hops, np.mean([find.gains_db for find in alike], axis=0, dtype=np.float32))
+            gains_db = np.mean([find.gains_db for find in alike], axis=0, dtype=np.float32)
+            self.path = EchoPath(delay_hops, -float(gains_db.mean()), gains_db)
             self._finds.clear()
             self._unanswered = 0
 
@@ -285,13 +286,13 @@ def _follow(looks: list[_Look]) -> list[_Look]:
             look.call.lost()
         elif look.sound is None:
             path.silence()
-        elif path.caller(float(expected.excess_db[row]), float(comparison.left_rich[row].min())):
+        elif path.caller(float(expected.excess_db[row]), float(comparison.left_loose[row])):
             callers.append(look)
         else:
             look.sound.silence()
             fit = comparison.best(row)
             if fit.left < _FRESH_LIMIT:
-                path.approach(fit.delay)
+                path.approach(fit.delay, fit.return_loss_db)
             if shown:
                 path.learn(expected.gains_db[row])
     return callers

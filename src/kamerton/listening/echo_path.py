@@ -30,8 +30,8 @@ _PATTERN_WEIGHT: Final = 6.0
 _SLACK: Final = 1.1
 _SUDDEN: Final = 2.8
 """One window says no more than that: it takes two to believe in a caller."""
-_ALARM: Final = 2.4
-_ALARM_MOST: Final = 3.4
+_ALARM: Final = 2.1
+_ALARM_MOST: Final = 3.2
 _FOLLOW: Final = 0.03
 _LEAST_SPREAD: Final = 0.6
 _MOST_TRUST: Final = 30.0
@@ -45,6 +45,8 @@ class EchoPath:
     """What is known of one call's echo."""
 
     delay_hops: float
+    return_loss_db: float
+    """As it is told; the gains below are of the loudest within the leeway."""
     gains_db: Floats
     """Per band [BANDS]."""
     usual: float = 0.3 * _PATTERN_WEIGHT
@@ -83,9 +85,10 @@ class EchoPath:
         self.gains_db = gains_db
         self.trust = min(self.trust + 1.0, _MOST_TRUST)
 
-    def approach(self, delay_hops: int) -> None:
-        """The delay that fitted the last window."""
+    def approach(self, delay_hops: int, return_loss_db: float) -> None:
+        """What fitted the last windows."""
         self.delay_hops += 0.1 * (delay_hops - self.delay_hops)
+        self.return_loss_db += 0.1 * (return_loss_db - self.return_loss_db)
 
     def silence(self) -> None:
         """Nothing to be heard: no evidence of a caller."""

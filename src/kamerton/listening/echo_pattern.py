@@ -79,7 +79,8 @@ class Comparison:
         delays: the delays, in hops.
         left: of the whole pattern: 0 nothing, 1 as much as silence would. Large where too little was sent to say.
         left_fresh: of the newest windows.
-        left_rich: of the whole, but small where there is little pattern to judge by.
+        left_loose: of the whole when each window may choose its delay (an echo whose frames are shifted), and small
+            where there is little pattern to judge by [calls].
         gain_db: the gain that fits best.
         tilt_db: the tilt that does, per band.
     """
@@ -87,7 +88,7 @@ class Comparison:
     delays: npt.NDArray[np.int64]
     left: Floats
     left_fresh: Floats
-    left_rich: Floats
+    left_loose: Floats
     gain_db: Floats
     tilt_db: Floats
 
@@ -116,6 +117,11 @@ class Fit:
     left_fresh: float
     gains_db: Floats
 
+    @property
+    def return_loss_db(self) -> float:
+        """How much softer the echo is than what was sent, mean over the bands."""
+        return -float(self.gains_db.mean())
+
 
 def every_delay(calls: int) -> npt.NDArray[np.int64]:
     """All delays, for each of some calls."""
@@ -134,7 +140,7 @@ def compare(patterns: Patterns, delays: npt.NDArray[np.int64]) -> Comparison:
         delays,
         np.concatenate([part.left for part in parts]),
         np.concatenate([part.left_fresh for part in parts]),
-        np.concatenate([part.left_rich for part in parts]),
+        np.concatenate([part.left_loose for part in parts]),
         np.concatenate([part.gain_db for part in parts]),
         np.concatenate([part.tilt_db for part in parts]),
     )
@@ -160,13 +166,14 @@ def _compare(patterns: Patterns, delays: npt.NDArray[np.int64]) -> Comparison:
     sound = np.minimum(heard - floor, cap).sum(axis=2)
     whole = np.einsum("cdw,cw->cd", unexplained, patterns.known)
     whole_sound = (sound * patterns.known).sum(axis=1)[:, None]
+    loose = (unexplained.min(axis=1) * patterns.known).sum(axis=1)
     newest = np.einsum("cdw,cw->cd", unexplained, patterns.fresh)
     newest_sound = (sound * patterns.fresh).sum(axis=1)[:, None]
     return Comparison(
         delays,
         np.where(cells >= _FEWEST_CELLS, whole / np.maximum(whole_sound, 1), np.float32(9)),
         newest / np.maximum(newest_sound, 1),
-        whole / (whole_sound + np.float32(_LITTLE_DB)),
+        loose / (whole_sound[:, 0] + np.float32(_LITTLE_DB)),
         gain,
         tilt,
     )

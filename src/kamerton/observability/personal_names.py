@@ -156,7 +156,7 @@ def _known(text: str, found: re.Match[str]) -> Iterator[Finding]:
     words = list(_WORD_RE.finditer(text, found.start("name"), found.end("name")))
     first = words[0].group()
     count = 1
-    while count < len(words) and "Surn Patr Name".find(_sure_kind(words[count].group()) or "-") >= 0:
+    while count < len(words) and _sure_kind(words[count].group()) is not None:
         count += 1
     capital = first[0].isupper() and first[1:].islower()
     sure = _sure_kind(first) is not None and (capital or first.lower() not in _EVERYDAY_NAMES)

@@ -31,6 +31,8 @@ _LEAST_LISTED: Final = 11
 _LEAST_DIGITS: Final = 5
 _CONTEXT_CHARS: Final = 48
 _CARD_DIGITS: Final = range(13, 20)
+_ACCOUNTS: Final = ("408", "423", "426")
+"""Balance accounts of the Bank of Russia's plan that belong to persons."""
 _CIS_CODES: Final = ("380", "375", "373", "374", "992", "994", "995", "996", "998")
 _UKRAINIAN_CODES: Final = frozenset((39, 50, 63, 66, 67, 68, 73, 75, 77, 89, *range(91, 100)))
 _PHONE_SHAPES: Final = frozenset(
@@ -118,7 +120,7 @@ def _found(run: DigitRun, text: str, said: bool) -> Iterator[Finding]:
         return
     for first, last in run.parts(9, 20):
         part = run.part(first, last)
-        kind = _card_kind(part) or _grouped_kind(part, text)
+        kind = _card_kind(part, text) or _grouped_kind(part, text)
         if kind is not None:
             yield Finding(part.start, part.end, kind, part.digits)
             for begin, end in ((0, first), (last, len(run.groups))):
@@ -131,7 +133,9 @@ def _found(run: DigitRun, text: str, said: bool) -> Iterator[Finding]:
 
 def _kind_of_whole(run: DigitRun, text: str, said: bool) -> str | None:
     cue = _cue(text, run.start)
-    return _card_kind(run) or _told_kind(run, cue, text) or _grouped_kind(run, text) or _phone_kind(run, text, said)
+    return (
+        _card_kind(run, text) or _told_kind(run, cue, text) or _grouped_kind(run, text) or _phone_kind(run, text, said)
+    )
 
 
 def _is_somebodys(run: DigitRun, text: str, said: bool) -> bool:
@@ -149,12 +153,16 @@ def _counts(run: DigitRun) -> bool:
     return len(values) > 2 and all(after - before == 1 for before, after in pairwise(values))
 
 
-def _card_kind(run: DigitRun) -> str | None:
+def _card_kind(run: DigitRun, text: str) -> str | None:
     digits = run.digits
+    if len(digits) == 20 and digits.startswith(_ACCOUNTS):
+        return ACCOUNT
     if run.plus or len(digits) not in _CARD_DIGITS or len(set(digits)) == 1:
-        return ACCOUNT if len(digits) == 20 and digits.startswith(("408", "423", "426")) else None
-    spoken_like_one = len(digits) == 16 and digits[0] in "23456" and max(run.shape) in (1, 2, 4, 16)
-    return CARD if spoken_like_one or luhn_valid(digits) else None
+        return None
+    if len(digits) == 16 and digits[0] in "23456" and max(run.shape) in (1, 2, 4, 16):
+        return CARD
+    listed = not run.in_words and not {",", "."}.isdisjoint(text[run.start : run.end])
+    return CARD if luhn_valid(digits) and (not listed or set(run.shape[:-1]) == {4}) else None
 
 
 def _told_kind(run: DigitRun, cue: str | None, text: str) -> str | None:
@@ -231,12 +239,12 @@ def _is_amount(run: DigitRun, text: str) -> bool:
     """Thousands in threes, one amount or several with commas between, and a unit after them."""
     if run.in_words or not _UNIT_RE.match(text, run.end):
         return False
-    fresh = True
     for position, group in enumerate(run.groups):
-        if position:
-            gap = text[run.groups[position - 1].end : group.start]
-            fresh = len(gap) > 1 or not gap.isspace()
-        if len(group.digits) > 3 if fresh and len(run.groups) > 1 else not fresh and len(group.digits) != 3:
+        gap = text[run.groups[position - 1].end : group.start] if position else ""
+        goes_on = len(gap) == 1 and gap.isspace()
+        if goes_on and len(group.digits) != 3:
+            return False
+        if not goes_on and len(group.digits) > 3 and len(run.groups) > 1:
             return False
     return True
 

@@ -109,7 +109,7 @@ _APOSTROPHES: Final = str.maketrans(dict.fromkeys("’ʼ‘＇`", "'") | {"ё": 
 _MULTIPLIER_RE: Final = re.compile(
     r"\s*(?:тысяч|тыс\b|тисяч|тис\b|миллион|миллиард|млн|млрд|мільйон|мільярд)", re.IGNORECASE
 )
-_LEAD_RE: Final = re.compile(r"(?:(?:(?P<plus>\+)|\bплюс)\s?)?\(?$", re.IGNORECASE)
+_LEAD_RE: Final = re.compile(r"(?P<word>\bплюс\s?)?(?P<lead>(?:\+\s?)?\(?)$", re.IGNORECASE)
 
 _UUID: Final = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _OCTET: Final = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
@@ -219,11 +219,9 @@ def _run(text: str, groups: list[DigitGroup]) -> list[DigitRun]:
     kept = groups[:-1] if groups and _MULTIPLIER_RE.match(text, groups[-1].end) else groups
     if not kept:
         return []
-    start = kept[0].start
-    lead = _LEAD_RE.search(text, max(0, start - 8), start)
-    before = text[lead.start() : start] if lead is not None else ""
-    written = before if lead is None or lead["plus"] else before.lstrip(" плюсПЛЮС")
-    return [DigitRun(tuple(kept), bool(before.strip("( ")), len(written))]
+    before = _LEAD_RE.search(text, max(0, kept[0].start - 8), kept[0].start)
+    word, lead = (before["word"], before["lead"]) if before is not None else (None, "")
+    return [DigitRun(tuple(kept), bool(word) or "+" in lead, len(lead))]
 
 
 def _groups(text: str) -> list[DigitGroup]:

@@ -14,12 +14,13 @@ from typing import Literal
 
 import anyio
 
-from kamerton.domain.audio import AudioFrame, Clip
+from kamerton.domain.audio import FRAME_MS, AudioFrame, Clip
 from kamerton.domain.errors import EngineError
 from kamerton.domain.media import CallMedia
 from kamerton.domain.notices import (
     CallFinished,
     CallStarted,
+    ConditionNoted,
     ErrorOccurred,
     MindState,
     MindStateChanged,
@@ -27,13 +28,13 @@ from kamerton.domain.notices import (
 )
 from kamerton.domain.recognition import Final, Partial, SttFailed, SttReconnected, UtteranceEnded
 from kamerton.orchestrator import turn_events as ev
-from kamerton.orchestrator.call_events import AnswerFailed, CallEvent, EventQueue, FarEndGone, KeyPressed
+from kamerton.orchestrator.call_events import AnswerFailed, CallEvent, EventQueue, FarEndGone, KeyPressed, StreamLost
 from kamerton.orchestrator.conversation import Conversation
 from kamerton.orchestrator.ears import Ears
 from kamerton.orchestrator.effects import Effects
 from kamerton.orchestrator.fillers import FillerSchedule
 from kamerton.orchestrator.floor import Bot, Floor, Rules
-from kamerton.orchestrator.hearing import Hearing
+from kamerton.orchestrator.hearing import Hearing, OwnVoice
 from kamerton.orchestrator.ledger import Ledger
 from kamerton.orchestrator.model_reply import FreeTalk
 from kamerton.orchestrator.playout import Playout
@@ -50,6 +51,8 @@ _APOLOGY_S = 8.0
 _APOLOGY_MADE_S = 2.0
 """Longest wait for an apology that is not at hand."""
 _HANG_UP_S = 3.0
+_ECHO_REACH_S = 1.0
+"""How long after our voice its echo may still be heard."""
 
 EndedBy = Literal["caller", "bot", "error", "shutdown"]
 
@@ -85,8 +88,10 @@ class Orchestrator:
             lambda question: self._replies.render_echo(question),
         )
         self._replies = Replies(mouth, ledger, FillerSchedule(services.fillers), self._free_talk)
-        self._hearing = Hearing(services, self._conversation, ledger, self._publish, self._replies.ahead)
         self._ears = Ears(services, audio_format, self._clock, self._queue.post, lambda: self._conversation.hint)
+        self._hearing = Hearing(
+            services, self._conversation, ledger, self._publish, self._replies.ahead, self._own_voice
+        )
         self._effects = Effects(
             self._ears, self._hearing, self._replies, self._playout, self._timers, services.call, self._publish
         )
@@ -106,7 +111,7 @@ class Orchestrator:
         except Exception as error:  # the boundary of a call: its faults end it, politely, and nothing else
             log.exception("call failed")
             ended = ("error", _name_of(error))
-            self._publish(ErrorOccurred("Внутренняя ошибка, звонок завершён.", ended[1]))
+            self._publish(ErrorOccurred("Внутренняя ошибка, звонок завершён.", ended[1], part="call"))
             await self._apologise()
         finally:
             self._services.metronome.leave(self._tick)
@@ -156,6 +161,7 @@ class Orchestrator:
                     tasks.cancel_scope.cancel()
         finally:
             self._ears.close()
+            self._note_line()
             self._settle_rest()
             if self._free_talk is not None:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(_HANG_UP_S):
@@ -195,8 +201,8 @@ class Orchestrator:
                 self._words(event)
             case UtteranceEnded(turn):
                 self._step(ev.EngineEndedUtterance(turn))
-            case SttReconnected(lost_ms=lost_ms, reason=reason):
-                log.warning("the recogniser was connected anew", extra={"lost_ms": lost_ms, "reason": reason})
+            case SttReconnected() | StreamLost():
+                self._note_recogniser(event)
             case Settled():
                 self._settled(event)
             case ev.ReplyReady(turn):
@@ -204,7 +210,7 @@ class Orchestrator:
                     self._replies.commit(turn)
                 self._step(event)
             case AnswerFailed(turn, reason):
-                self._publish(ErrorOccurred("Не получилось озвучить ответ.", reason))
+                self._publish(ErrorOccurred("Не получилось озвучить ответ.", reason, part="tts"))
                 self._step(ev.ReplyFailed(turn))
             case KeyPressed(digit):
                 self._step(self._hearing.key(digit))
@@ -221,8 +227,26 @@ class Orchestrator:
                 self._end("error" if effect.failed else "bot", effect.reason)
             else:
                 self._effects.apply(effect)
+        self._note_conditions(before, event)
         if self._floor.bot is Bot.QUIET and before.bot is not Bot.QUIET:
             self._publish(MindStateChanged(MindState.LISTENING))
+
+    def _note_recogniser(self, event: SttReconnected | StreamLost) -> None:
+        if isinstance(event, StreamLost):
+            self._publish(ConditionNoted("recognizer_lost", details=event.reason))
+        else:
+            lost = f"{event.lost_ms:g} ms lost: {event.reason}"
+            self._publish(ConditionNoted("recognizer_reconnected", details=lost))
+
+    def _note_conditions(self, before: Floor, event: ev.MachineEvent) -> None:
+        """What the call has to live with, for the metrics."""
+        after = self._floor
+        if after.ceilings > before.ceilings:
+            self._publish(ConditionNoted("talker_bound"))
+        if after.failures > before.failures or (after.deaf and not before.deaf):
+            self._publish(ConditionNoted("recognizer_failed"))
+        if isinstance(event, ev.HoldChanged) and event.held:
+            self._publish(ConditionNoted("line_held"))
 
     def _words(self, event: Partial | Final | SttFailed) -> None:
         floor, now_s = self._floor, anyio.current_time()
@@ -238,6 +262,9 @@ class Orchestrator:
         filler = settled.source == "filler"
         if filler or settled.outcome in ("played", "failed"):
             self._step(ev.BotSettled(filler, settled.outcome == "played", settled.last))
+
+    def _own_voice(self) -> OwnVoice:
+        return OwnVoice(self._replies.said_lately(_ECHO_REACH_S), self._ears.echo_known)
 
     def _publish(self, notice: Notice) -> None:
         self._show(self._media.notify, notice)
@@ -279,6 +306,14 @@ class Orchestrator:
                 self._services.sessions.forget(self._media.info.call_id)
             except Exception:  # the boundary to the journal: a call that is over is hung up all the same
                 log.exception("the session of a call that is over could not be forgotten")
+
+    def _note_line(self) -> None:
+        """The call ends: what its line was like."""
+        if self._ears.echo_known:
+            self._publish(ConditionNoted("echo_found"))
+        filled = round(self._ears.filled_ms / FRAME_MS)
+        if filled:
+            self._publish(ConditionNoted("frames_missing", filled))
 
     def _settle_rest(self) -> None:
         """The call ends: settle what was still being said, so that every utterance has its outcome."""

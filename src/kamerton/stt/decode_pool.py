@@ -228,28 +228,32 @@ class DecodePool:
         for request in lost:
             self._hung += 1
             logger.error("a decode hangs and is left behind", extra={"recognizer": self._name})
-            self._account(request, DecodeFailed(f"a decode did not come back within {self._limits.hung_after_s:g} s"))
+            self._judge(request, DecodeFailed(f"a decode did not come back within {self._limits.hung_after_s:g} s"))
         for request in dropped:
-            self._account(request, DecodeFailed("the recogniser hangs: none of its decodes comes back"))
+            self._judge(request, DecodeFailed("the recogniser hangs: none of its decodes comes back"))
         interval_s = self._limits.hung_after_s / 4
         self._watch = self._loop.call_later(interval_s, self._look_after) if busy else None
 
-    def _account(self, request: DecodeRequest, outcome: DecodeOutcome, took_s: float | None = None) -> None:
-        """On the loop: count an outcome, judge the engine by it, and deliver it."""
-        if self._closing:
-            return
+    def _finish(self, request: DecodeRequest, outcome: DecodeOutcome, took_s: float) -> None:
+        """On the loop: a decode came back."""
         if isinstance(outcome, DecodeFailed):
             self._failed += 1
-            if outcome.retryable and self._breaker.failed(outcome.reason, probe=request is self._probe):
-                logger.error("the recogniser rests", extra={"recognizer": self._name, "why": self._breaker.trouble})
-                self._rest = self._loop.call_later(self._breaker.rest_s or 0.0, self._try_again)
         else:
             self._decoded += 1
+            self._mean_s += SMOOTHING * (took_s - self._mean_s)
+        self._judge(request, outcome)
+
+    def _judge(self, request: DecodeRequest, outcome: DecodeOutcome) -> None:
+        """On the loop: judge the engine by an outcome, and deliver it."""
+        if self._closing:
+            return
+        if not isinstance(outcome, DecodeFailed):
             if self._breaker.trouble:
                 logger.info("the recogniser works again", extra={"recognizer": self._name})
             self._breaker.succeeded()
-            if took_s is not None:
-                self._mean_s += SMOOTHING * (took_s - self._mean_s)
+        elif outcome.retryable and self._breaker.failed(outcome.reason, probe=request is self._probe):
+            logger.error("the recogniser rests", extra={"recognizer": self._name, "why": self._breaker.trouble})
+            self._rest = self._loop.call_later(self._breaker.rest_s or 0.0, self._try_again)
         self._deliver(request, outcome)
 
     def _try_again(self) -> None:
@@ -286,7 +290,7 @@ class DecodePool:
                 if abandoned:
                     self._loop.call_soon_threadsafe(self._returned, bench)
                 else:
-                    self._loop.call_soon_threadsafe(self._account, request, outcome, took_s)
+                    self._loop.call_soon_threadsafe(self._finish, request, outcome, took_s)
 
     def _next(self, bench: _Bench) -> DecodeRequest | None:
         with self._changed:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import anyio
 import pytest
@@ -204,14 +205,18 @@ async def test_a_call_over_a_bad_line_tells_what_was_wrong_with_it() -> None:
 async def test_everything_that_people_said_can_be_masked_in_one_place() -> None:
     async with staged(BotPlan()) as stage:
         report = (await stage.call(Line(WORD))).report
-    names = []
 
-    def shown(name: str, value: object) -> object:
-        names.append(name)
-        return {} if isinstance(value, dict) else "*"
+    def shown(values: dict[str, Any]) -> dict[str, Any]:
+        assert values["state"] == report.state
+        assert {name for turn in values["turns"] for name in turn} == {
+            "user_text",
+            "reply_text",
+            "heard_text",
+            "entities",
+        }
+        return {"turns": [{**dict.fromkeys(turn, "*"), "entities": {}} for turn in values["turns"]], "state": {}}
 
     masked = report.with_values(shown)
-    assert set(names) == {"user_text", "reply_text", "heard_text", "entities", "state"}
     assert {(turn.user_text, turn.reply_text, turn.heard_text) for turn in masked.turns} == {("*", "*", "*")}
     assert masked.state == {}
     assert masked.turns[1].marks == report.turns[1].marks

@@ -4,7 +4,8 @@ from kamerton.stt.whisper import calls_carried, length_limit, window_frames
 
 
 @pytest.mark.parametrize(
-    ("turn_frames", "window"), [(0, 700), (120, 700), (500, 700), (501, 800), (1000, 1200), (2800, 3000), (3000, 3000)]
+    ("turn_frames", "window"),
+    [(0, 600), (120, 600), (400, 600), (401, 700), (501, 800), (1000, 1200), (2800, 3000), (3000, 3000)],
 )
 def test_the_window_leaves_silence_after_the_turn_and_stays_in_the_models_limits(turn_frames: int, window: int) -> None:
     assert window_frames(turn_frames) == window

@@ -24,6 +24,8 @@ FRAME_TRAVEL_S: Final = 0.005
 EFFECT_AFTER_SPEECH_S: Final = 1.0
 """How long after the end of a barge-in its effect is looked for."""
 
+_SAID_FIELDS: Final = ("user_text", "reply_text", "heard_text", "entities")
+
 
 @dataclass(frozen=True, slots=True)
 class BargeIn:
@@ -83,22 +85,16 @@ class CallReport:
     line: Mapping[str, Any] | None = None
     """What was wrong with the caller's line; None for a clean one."""
 
-    def with_values(self, shown: Callable[[str, Any], Any]) -> CallReport:
-        """The report with everything that people said or that was kept of it as `shown(name, value)` gives it.
+    def with_values(self, shown: Callable[[dict[str, Any]], Mapping[str, Any]]) -> CallReport:
+        """The report with everything that people said or that was kept of it as `shown` gives it back.
 
-        This is the one place that knows which values these are: mask here.
+        This is the one place that knows which values these are: mask here. `shown` gets them all at once, as `turns`
+        (texts and `entities` of each) and `state`, so that what is hidden in one of them can be hidden in the others.
         """
-        turns = tuple(
-            replace(
-                turn,
-                user_text=shown("user_text", turn.user_text),
-                reply_text=shown("reply_text", turn.reply_text),
-                heard_text=shown("heard_text", turn.heard_text),
-                entities=shown("entities", dict(turn.entities)),
-            )
-            for turn in self.turns
-        )
-        return replace(self, turns=turns, state=shown("state", dict(self.state)))
+        told = [{name: getattr(turn, name) for name in _SAID_FIELDS} for turn in self.turns]
+        values = shown({"turns": told, "state": dict(self.state)})
+        turns = (replace(turn, **said) for turn, said in zip(self.turns, values["turns"], strict=True))
+        return replace(self, turns=tuple(turns), state=values["state"])
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for `json.dumps`."""
