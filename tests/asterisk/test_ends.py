@@ -97,7 +97,6 @@ async def channels(exchange: AsteriskServer) -> int:
         return len(await manager.client.listing("CoreShowChannels"))
 
 
-@pytest.mark.xfail(strict=True, reason="SIGTERM cuts callers off in mid-word (issue 7, section 5)")
 async def test_a_server_that_is_stopped_finishes_its_sentence_and_says_goodbye(
     exchange: AsteriskServer, tmp_path: Path
 ) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import anyio
 import pytest
 from asterisk_server import AsteriskServer
-from phone_calls import calling, until, watching
+from phone_calls import Manager, calling, until, watching
 
 from kamerton.audio.levels import rms_dbfs
 from kamerton.audio.tone import tone, tone_frequency_hz
@@ -61,32 +61,38 @@ class ToneBot:
         self.over.set()
 
 
-LOST = pytest.mark.xfail(
-    strict=True, reason="a first sound that comes late makes it an 8 kHz call (issue 7, section 5)"
-)
-
-
-@pytest.mark.parametrize(
-    ("rate_hz", "late"),
-    [
-        pytest.param(None, False, id="sound at once"),
-        pytest.param(None, True, id="no sound for a second", marks=LOST),
-        pytest.param(16000, True, id="no sound for a second, and the rate is fixed"),
-    ],
-)
-async def test_a_call_at_16_khz_keeps_them_both_ways(exchange: AsteriskServer, rate_hz: int | None, late: bool) -> None:
+async def test_calls_at_16_khz_keep_them_both_ways_also_when_their_sound_comes_late(exchange: AsteriskServer) -> None:
+    """The first call tells the rate of this Asterisk, and those whose sound is late are taken for the same."""
     bot = ToneBot()
-    settings = AudioSocketSettings(port=exchange.kamerton_port, rate_hz=rate_hz)
-    spoken = Recording.from_pcm("tone", tone(SPOKEN_HZ, 1000.0, WIDEBAND), WIDEBAND)
     async with anyio.create_task_group() as tasks, watching(exchange) as manager:
+        settings = AudioSocketSettings(port=exchange.kamerton_port)
         await tasks.start(AudioSocketTransport(settings).serve, bot.answer)
-        async with calling(exchange, manager, "716", PhoneModel(LINEAR16), muted=late) as caller:
-            await caller.hears(1.0, 5, "the bot's tone")
-            caller.phone.muted = False
-            caller.line.say(spoken)
-            await until(lambda: len(bot.heard) >= LOUD_FRAMES, 5, "the caller's tone at the bot")
-            heard = bytes(caller.line.audio[-20 * WIDEBAND.frame_bytes :])
+        for late in (False, True):
+            await talk_in_tones(exchange, manager, bot, late=late)
         tasks.cancel_scope.cancel()
+
+
+async def test_a_fixed_rate_needs_no_sound(exchange: AsteriskServer) -> None:
+    bot = ToneBot()
+    async with anyio.create_task_group() as tasks, watching(exchange) as manager:
+        settings = AudioSocketSettings(port=exchange.kamerton_port, rate_hz=16000)
+        await tasks.start(AudioSocketTransport(settings).serve, bot.answer)
+        await talk_in_tones(exchange, manager, bot, late=True)
+        tasks.cancel_scope.cancel()
+
+
+async def talk_in_tones(exchange: AsteriskServer, manager: Manager, bot: ToneBot, *, late: bool) -> None:
+    """A call in which both sides hear the other's tone; `late`: the phone sends nothing for a second."""
+    bot.heard.clear()
+    bot.over = anyio.Event()
+    spoken = Recording.from_pcm("tone", tone(SPOKEN_HZ, 1000.0, WIDEBAND), WIDEBAND)
+    async with calling(exchange, manager, "716", PhoneModel(LINEAR16), muted=late) as caller:
+        await caller.hears(1.0, 5, "the bot's tone")
+        caller.phone.muted = False
+        caller.line.say(spoken)
+        await until(lambda: len(bot.heard) >= LOUD_FRAMES, 5, "the caller's tone at the bot")
+        heard = bytes(caller.line.audio[-20 * WIDEBAND.frame_bytes :])
+    await until(bot.over.is_set, 5, "the end of the call at the bot")
     assert bot.format == WIDEBAND
     assert tone_frequency_hz(heard, WIDEBAND) == pytest.approx(HIGH_HZ, abs=30)
     assert tone_frequency_hz(b"".join(bot.heard[5:LOUD_FRAMES]), WIDEBAND) == pytest.approx(SPOKEN_HZ, abs=30)

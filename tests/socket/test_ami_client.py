@@ -184,6 +184,29 @@ async def test_a_lost_connection_takes_held_calls_back_and_is_made_again(caplog:
     ]
 
 
+async def test_a_fault_of_the_watch_is_logged_and_it_begins_anew(caplog: pytest.LogCaptureFixture) -> None:
+    told: list[bool] = []
+
+    def hold(call_id: str, held: bool) -> None:
+        told.append(held)
+        if len(told) == 1:
+            raise ZeroDivisionError
+
+    async with (
+        manager_on_a_free_port(ScriptedManager(channels=(LISTED,))) as manager,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(HoldWatch(settings(manager.port), hold).run)
+        await until(lambda: manager.count("CoreShowChannels"))
+        await manager.tell(*HOLD)
+        await until(lambda: manager.count("CoreShowChannels") == 2)
+        tasks.cancel_scope.cancel()
+    assert told == [True, False]
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == [
+        "the watch over holds failed and begins anew"
+    ]
+
+
 async def test_an_exchange_that_comes_later_is_found_and_its_absence_is_told_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -67,7 +67,8 @@ def _ulaw_codes() -> npt.NDArray[np.uint8]:
     magnitude = np.minimum(np.abs(samples), _MU_CLIP) + _MU_BIAS
     segment = _bits(magnitude) - 8
     step = magnitude >> (segment + 3) & 0x0F
-    return (~(np.where(samples < 0, 0x80, 0) | segment << 4 | step) & 0xFF).astype(np.uint8)
+    codes: npt.NDArray[np.uint8] = (~(np.where(samples < 0, 0x80, 0) | segment << 4 | step) & 0xFF).astype(np.uint8)
+    return codes
 
 
 @cache

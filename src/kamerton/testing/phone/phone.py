@@ -108,7 +108,7 @@ class SipPhone:
                 transport.close()
 
     async def call(self, extension: str) -> None:
-        """Dial, and wait until it is answered. When this is cancelled, leaving `open_phone` ends the call.
+        """Dial, and wait until it is answered. Cancelled earlier, the exchange is left to find out by itself.
 
         Raises:
             CallEnded: nobody answers, or the exchange refuses.

@@ -48,6 +48,8 @@ class HoldWatch:
                     await self._follow(client)
             except ExchangeError as error:
                 self._complain(str(error))
+            except Exception:  # the boundary to the calls: what goes wrong here must not end them
+                logger.exception("the watch over holds failed and begins anew")
             finally:
                 for change in self._book.release():
                     self._tell(change)
