@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,11 +13,13 @@ import anyio
 import psutil
 
 from kamerton.config.answers import Progress
+from kamerton.config.capacity import call_limits
 from kamerton.config.composition import CALL_FORMATS, Engine
 from kamerton.config.door_metrics import DoorMetrics
 from kamerton.config.files import OpenFiles, Shares, share_files
 from kamerton.config.settings import Settings
 from kamerton.transports.admission import CallGate
+from kamerton.transports.asterisk.hold_watch import HoldWatch
 from kamerton.transports.audiosocket.server import AudioSocketTransport
 from kamerton.transports.browser.server import BrowserTransport
 from kamerton.transports.refusal import BusyLine
@@ -87,7 +90,7 @@ async def open_doors(engine: Engine, settings: Settings, *, web: bool = True) ->
     wanted = Shares(settings.limits, settings.audiosocket, settings.browser, settings.web)
     per_call = 1 if settings.model.base_url is None else 2
     shares = share_files(wanted, files.limit - files.open, per_call)
-    gate = CallGate(shares.limits)
+    gate = CallGate(call_limits(shares.limits, engine.recognizer()))
     refuse = await _busy_line(engine)
     audiosocket = AudioSocketTransport(shares.audiosocket, gate=gate, refuse=refuse)
     browser = BrowserTransport(shares.browser, gate=gate, refuse=refuse)
@@ -110,11 +113,15 @@ async def open_doors(engine: Engine, settings: Settings, *, web: bool = True) ->
         "files_open": ("Files that the process has open", lambda: float(files.open)),
         "files_limit": ("Files that the process may open", lambda: float(files.limit)),
     }
+    _follow_frames(engine)
     metrics = DoorMetrics(counters, troubles, gauges)
     engine.metrics.registry.register(metrics)
     try:
         async with anyio.create_task_group() as doors:
             await doors.start(audiosocket.serve, engine.handler)
+            manager = settings.ami.client()
+            if manager is not None:
+                doors.start_soon(HoldWatch(manager, audiosocket.hold).run)
             web_port = await doors.start(server.serve, engine.handler) if web else 0
             yield Doors(engine, gate, audiosocket, web_port)
             doors.cancel_scope.cancel()
@@ -124,8 +131,22 @@ async def open_doors(engine: Engine, settings: Settings, *, web: bool = True) ->
 
 def what_keeps_calls_away(engine: Engine, gate: CallGate, files: OpenFiles) -> Mapping[str, str]:
     """Why a further call could not be served, by part; nothing when all is well. Told by readiness and metrics."""
-    parts = {"stopping": "the service is stopping" if gate.closed else "", "files": files.trouble}
+    parts = {
+        "stopping": "the service is stopping" if gate.closed else "",
+        "files": files.trouble,
+        "vad": engine.services.vad.trouble,
+        "recogniser": engine.recognizer().trouble,
+    }
     return {part: why for part, why in parts.items() if why}
+
+
+def _follow_frames(engine: Engine) -> None:
+    """Figures of the clock, counted where they arise, shown at `/metrics` as well."""
+    metronome, figures = engine.services.metronome, engine.metrics.figures
+    late = "Frames sent more than a frame after their instant"
+    figures.count("kamerton_frames_late", late, lambda: metronome.late_frames)
+    skipped = "Frames never sent, since the process was held up for too long"
+    figures.count("kamerton_frames_skipped", skipped, lambda: metronome.skipped_frames)
 
 
 def runtime_figures(engine: Engine, gate: CallGate) -> Mapping[str, Any]:
@@ -146,6 +167,7 @@ def runtime_figures(engine: Engine, gate: CallGate) -> Mapping[str, Any]:
         "skipped_frames": metronome.skipped_frames,
         "vad_inferences": vad.inferences,
         "vad_windows": vad.windows_judged,
+        "recognizer": asdict(engine.recognizer()),
     }
 
 

@@ -91,6 +91,26 @@ class SttCapabilities:
     0 for engines that decode at a pause everything up to it."""
 
 
+@dataclass(frozen=True, slots=True)
+class RecognizerState:
+    """How a recogniser fares, for admission, readiness and metrics. Counts are since the start."""
+
+    trouble: str = ""
+    """What is wrong with it as a whole and what happens next; empty when it is well."""
+    max_calls: int | None = None
+    """Calls at the same time that it can serve in time; None when nothing is known to bound it."""
+    waiting: int = 0
+    """Turns that wait to be decoded."""
+    expected_wait_s: float = 0.0
+    """How long an ended turn that came now would wait before its decode begins."""
+    decoded: int = 0
+    failed: int = 0
+    refused: int = 0
+    """Requests that were not begun: too many waited, or the engine was in trouble."""
+    hung: int = 0
+    """Decodes that did not come back in time and were left behind."""
+
+
 class TurnAudio(Protocol):
     """What takes the audio of a call's turns. Its methods never block and never raise for overload.
 

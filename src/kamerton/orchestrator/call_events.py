@@ -34,6 +34,13 @@ class AnswerFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamLost:
+    """The recogniser's stream was lost; another one is being opened."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class KeyPressed:
     """A key of the phone."""
 
@@ -47,7 +54,7 @@ class FarEndGone:
     reason: str
 
 
-CallEvent = SegmentEvent | SttEvent | Settled | AnswerFailed | KeyPressed | FarEndGone | ToldToTheMachine
+CallEvent = SegmentEvent | SttEvent | Settled | AnswerFailed | StreamLost | KeyPressed | FarEndGone | ToldToTheMachine
 
 
 class EventQueue:

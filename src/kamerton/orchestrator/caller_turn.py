@@ -117,6 +117,8 @@ def final(floor: Floor, event: ev.FinalHeard, now_s: float, rules: Rules) -> Ste
     known = replace(floor, awaited=False)
     if event.failed:
         return _no_transcript(known, now_s, rules)
+    if event.own_voice:
+        return _own_voice(known, now_s, rules)
     if not event.words and floor.asked_ms < rules.call.patience.noise_ms:
         return _no_turn(known, now_s, rules)
     understood = replace(known, failures=0, ladder=0, unheard=floor.unheard and not event.words)
@@ -126,6 +128,16 @@ def final(floor: Floor, event: ev.FinalHeard, now_s: float, rules: Rules) -> Ste
         asked, said = say_prompt(understood, "not_heard", now_s, rules, answers=event.turn)
         return asked, (*disarm(*WAIT_TIMERS), *said)
     return understood, (ev.Disarm("final"), ev.Think(event.turn))
+
+
+def _own_voice(floor: Floor, now_s: float, rules: Rules) -> Step:
+    """It was the bot's own voice that took the floor from it: what it was saying is said again."""
+    number = floor.interrupted
+    if number is None or number == floor.said_again or floor.turn_open:
+        return _no_turn(replace(floor, unheard=True), now_s, rules)
+    again = replace(floor, answering=number, said_again=number, interrupted=None, fillers=0)
+    forgotten = (ev.FadeFiller(), ev.ForgetTurn(floor.answering))
+    return again, (*disarm("final", "filler"), *forgotten, ev.Think(number))
 
 
 def _cannot_hear(floor: Floor, now_s: float, rules: Rules) -> Step:

@@ -12,7 +12,7 @@ import anyio
 from kamerton.domain.audio import AudioFormat, AudioFrame
 from kamerton.domain.recognition import RecognitionHint
 from kamerton.listening.listener import Listener
-from kamerton.orchestrator.call_events import CallEvent
+from kamerton.orchestrator.call_events import CallEvent, StreamLost
 from kamerton.orchestrator.recogniser import Recogniser
 from kamerton.orchestrator.services import CallServices
 from kamerton.orchestrator.turn_events import RecogniserGone
@@ -68,6 +68,16 @@ class Ears:
         """A frame time passed."""
         self._listener.tick(self._clock())
 
+    @property
+    def echo_known(self) -> bool:
+        """The line is known to return our voice."""
+        return self._listener.echo is not None
+
+    @property
+    def filled_ms(self) -> float:
+        """Audio that the line did not bring, and that was silence instead."""
+        return self._listener.filled_ms
+
     def open_turn(self, turn: int, onset_s: float) -> float:
         """A turn began: the recogniser hears it from the instant on that is returned."""
         self._listener.open_turn(turn, onset_s, self._hint())
@@ -99,6 +109,7 @@ class Ears:
             reason = await self._stream()
             self._tries += 1
             log.warning("the recogniser's stream was lost", extra={"reason": reason, "tries": self._tries})
+            self._post(StreamLost(reason))
             if self._tries >= MOST_TRIES:
                 self._post(RecogniserGone())
                 return

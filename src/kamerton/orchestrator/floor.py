@@ -101,6 +101,10 @@ class Floor:
     """Turns in a row that the recogniser failed on."""
     unheard: bool = False
     """The caller was asked to repeat a short sound without words; once is enough until they are understood."""
+    interrupted: int | None = None
+    """What the bot was saying when the open turn took the floor from it."""
+    said_again: int | None = None
+    """What was said once more, since it had been our own voice that interrupted it; once is enough."""
     ladder: int = 0
     """Steps of the silence ladder already taken."""
     fillers: int = 0
@@ -164,6 +168,7 @@ def opened(floor: Floor, onset_s: float) -> Floor:
         words=False,
         covers_s=-math.inf,
         engine_ended=False,
+        interrupted=None,
     )
 
 

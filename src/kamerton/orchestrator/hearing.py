@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from kamerton.domain.dialogue import Completeness, EntityKind, Expectation
 from kamerton.domain.notices import MindState, MindStateChanged, Notice, TranscriptUpdated
 from kamerton.domain.recognition import Final, Partial, SttFailed
+from kamerton.listening.own_words import repeats_own_words
 from kamerton.orchestrator import turn_events as ev
 from kamerton.orchestrator.conversation import Conversation
 from kamerton.orchestrator.floor import Bot, Caller, Floor
 from kamerton.orchestrator.ledger import Ledger
 from kamerton.orchestrator.services import CallServices
+
+log = logging.getLogger(__name__)
 
 _GRADES = (Completeness.OPEN, Completeness.COMPLETE, Completeness.PLAUSIBLE)
 """Several readings of one sound: caution first, then confidence."""
@@ -25,11 +30,20 @@ _LONGEST_NUMBER = 64
 """Keys beyond it are not taken: no number is so long."""
 
 
+@dataclass(frozen=True, slots=True)
+class OwnVoice:
+    """What the assistant is saying, or has said within an echo's reach."""
+
+    text: str = ""
+    echo_known: bool = False
+    """The line is known to return it."""
+
+
 class Hearing:
     """Follows the caller's turns of one call in the ledger. Plain calls from the turn loop only.
 
     `ahead` is called with a turn, the readings of a stable partial of it, so that the answer may be prepared on the
-    pause, and whether they sound like a whole turn.
+    pause, and whether they sound like a whole turn. `own_voice` gives what the assistant has been saying.
     """
 
     def __init__(
@@ -39,12 +53,15 @@ class Hearing:
         ledger: Ledger,
         publish: Callable[[Notice], None],
         ahead: Callable[[int, tuple[str, ...], bool], None],
+        own_voice: Callable[[], OwnVoice],
     ) -> None:
         self._services = services
         self._conversation = conversation
         self._ledger = ledger
         self._publish = publish
         self._ahead = ahead
+        self._own_voice = own_voice
+        self._over_voice = OwnVoice()
         self._keys = ""
 
     def open(self, number: int, onset_s: float, audio_from_s: float) -> None:
@@ -52,6 +69,7 @@ class Hearing:
         turn = self._ledger.open(number, "scenario", self._conversation.session.current_state_id)
         turn.timeline.mark("t1", onset_s)
         turn.audio_from_s = audio_from_s
+        self._over_voice = self._own_voice()
 
     def ended(self, number: int, because: str, ended_s: float) -> None:
         """A turn is over; its transcript will follow."""
@@ -67,6 +85,8 @@ class Hearing:
         if turn is None or event.turn != floor.turn or not floor.turn_open:
             return None
         own = _distinct(event.text, event.alternatives)
+        if self._is_own(own):
+            own = ()
         readings = turn.with_before(own)
         completeness = self._grade(readings)
         backchannel = not readings or (floor.contested and not self._claims_floor(own, completeness, floor, now_s))
@@ -83,8 +103,12 @@ class Hearing:
         turn = self._ledger.find(event.turn)
         if isinstance(event, SttFailed) or turn is None:
             return ev.FinalHeard(event.turn, words=False, failed=True)
-        turn.own = _distinct(event.text, event.alternatives)
+        own = _distinct(event.text, event.alternatives)
         turn.timeline.mark("t2", now_s)
+        if self._is_own(own):
+            log.info("the assistant's own words came back and were not taken for the caller's")
+            return ev.FinalHeard(event.turn, words=False, own_voice=True)
+        turn.own = own
         readings = turn.readings
         if readings and current:
             self._publish(TranscriptUpdated("user", readings[0], final=True, turn=event.turn))
@@ -116,6 +140,12 @@ class Hearing:
     def drop_keys(self) -> None:
         """What was typed does not count."""
         self._keys = ""
+
+    def _is_own(self, own: Sequence[str]) -> bool:
+        """Whether the open turn's words are nothing but the assistant's, come back."""
+        said = self._own_voice().text or self._over_voice.text
+        known = self._over_voice.echo_known
+        return bool(own and said) and all(repeats_own_words(text, said, echo_known=known) for text in own)
 
     def _grade(self, readings: Sequence[str]) -> Completeness:
         expectation = self._conversation.expectation

@@ -174,6 +174,7 @@ def _yield_floor(floor: Floor, now_s: float, rules: Rules) -> Step:
         prompting=False,
         ending=Ending.GO_ON,
         ladder=0,
+        interrupted=floor.answering if floor.bot is Bot.SPEAKING else None,
     )
     if floor.caller is not Caller.PAUSED:
         return taken, (*effects, turn_limit(taken, now_s, rules))

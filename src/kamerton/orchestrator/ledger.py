@@ -11,6 +11,7 @@ from kamerton.domain.notices import SpeculationRecord, TurnFinished, TurnPath
 from kamerton.observability.timeline import Timeline
 from kamerton.orchestrator.decision import Decision
 from kamerton.orchestrator.model_reply import ModelReply
+from kamerton.orchestrator.turn_events import Ending
 from kamerton.orchestrator.utterance import Settled
 
 _KEPT: Final = 16
@@ -43,8 +44,10 @@ class Turn:
     """The utterance that answers; its outcome finishes the turn."""
     model_reply: ModelReply | None = None
     speculation: SpeculationRecord = field(default_factory=SpeculationRecord)
-    prompted: bool = False
-    """A system phrase stands for its answer: the caller was asked to repeat, or told why not."""
+    phrases: tuple[str, ...] = ()
+    """System phrases that stand for its answer, instead of a decision."""
+    ending: Ending = Ending.GO_ON
+    """Of the call, after these phrases."""
     taken_back: bool = False
     """The caller went on: its words belong to the next turn, and what was said to it counts for nothing."""
 
@@ -77,7 +80,7 @@ class Turn:
         reacted to the answer's first sound.
         """
         ended_s, first_s = self.timeline.at_s("t_eos"), self.timeline.at_s("t6")
-        if ended_s is None or self.prompted:
+        if ended_s is None or self.phrases:
             return False
         return first_s is None or onset_s - ended_s <= premature_s or onset_s < first_s + reaction_s
 

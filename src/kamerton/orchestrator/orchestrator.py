@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import anyio
 
-from kamerton.domain.audio import AudioFrame
+from kamerton.domain.audio import FRAME_MS, AudioFrame, Clip
 from kamerton.domain.errors import EngineError
 from kamerton.domain.media import CallMedia
 from kamerton.domain.notices import (
     CallFinished,
     CallStarted,
+    ConditionNoted,
     ErrorOccurred,
     MindState,
     MindStateChanged,
@@ -25,13 +28,13 @@ from kamerton.domain.notices import (
 )
 from kamerton.domain.recognition import Final, Partial, SttFailed, SttReconnected, UtteranceEnded
 from kamerton.orchestrator import turn_events as ev
-from kamerton.orchestrator.call_events import AnswerFailed, CallEvent, EventQueue, FarEndGone, KeyPressed
+from kamerton.orchestrator.call_events import AnswerFailed, CallEvent, EventQueue, FarEndGone, KeyPressed, StreamLost
 from kamerton.orchestrator.conversation import Conversation
 from kamerton.orchestrator.ears import Ears
 from kamerton.orchestrator.effects import Effects
 from kamerton.orchestrator.fillers import FillerSchedule
 from kamerton.orchestrator.floor import Bot, Floor, Rules
-from kamerton.orchestrator.hearing import Hearing
+from kamerton.orchestrator.hearing import Hearing, OwnVoice
 from kamerton.orchestrator.ledger import Ledger
 from kamerton.orchestrator.model_reply import FreeTalk
 from kamerton.orchestrator.playout import Playout
@@ -48,6 +51,8 @@ _APOLOGY_S = 8.0
 _APOLOGY_MADE_S = 2.0
 """Longest wait for an apology that is not at hand."""
 _HANG_UP_S = 3.0
+_ECHO_REACH_S = 1.0
+"""How long after our voice its echo may still be heard."""
 
 EndedBy = Literal["caller", "bot", "error", "shutdown"]
 
@@ -83,14 +88,17 @@ class Orchestrator:
             lambda question: self._replies.render_echo(question),
         )
         self._replies = Replies(mouth, ledger, FillerSchedule(services.fillers), self._free_talk)
-        self._hearing = Hearing(services, self._conversation, ledger, self._publish, self._replies.ahead)
         self._ears = Ears(services, audio_format, self._clock, self._queue.post, lambda: self._conversation.hint)
+        self._hearing = Hearing(
+            services, self._conversation, ledger, self._publish, self._replies.ahead, self._own_voice
+        )
         self._effects = Effects(
             self._ears, self._hearing, self._replies, self._playout, self._timers, services.call, self._publish
         )
         self._scope = anyio.CancelScope()
         self._ended: tuple[EndedBy, str] | None = None
         self._fault: Exception | None = None
+        self._unseen = False
 
     async def run(self) -> None:
         """Conduct the call to its end. Raises nothing but cancellation; leaves no task, timer or connection behind."""
@@ -103,21 +111,20 @@ class Orchestrator:
         except Exception as error:  # the boundary of a call: its faults end it, politely, and nothing else
             log.exception("call failed")
             ended = ("error", _name_of(error))
-            self._publish(ErrorOccurred("Внутренняя ошибка, звонок завершён.", ended[1]))
+            self._publish(ErrorOccurred("Внутренняя ошибка, звонок завершён.", ended[1], part="call"))
             await self._apologise()
         finally:
             self._services.metronome.leave(self._tick)
             self._queue.close()
-            session = self._conversation.session
             self._put_away(ended[0])
-            duration_s = anyio.current_time() - started_s
-            finished = CallFinished(
-                info.call_id, ended[0], ended[1], duration_s, dict(session.variables), session.current_state_id
-            )
+            session, duration_s = self._conversation.session, anyio.current_time() - started_s
             # Told before the line is closed, so that a page learns how its call ended.
-            self._publish(finished)
-            with anyio.CancelScope(shield=True), anyio.move_on_after(_HANG_UP_S):
-                await self._media.hang_up(ended[1])
+            self._publish(
+                CallFinished(
+                    info.call_id, ended[0], ended[1], duration_s, dict(session.variables), session.current_state_id
+                )
+            )
+            await self._hang_up(ended[1])
 
     def on_audio(self, frame: AudioFrame) -> None:
         """A frame of the caller arrived."""
@@ -154,6 +161,7 @@ class Orchestrator:
                     tasks.cancel_scope.cancel()
         finally:
             self._ears.close()
+            self._note_line()
             self._settle_rest()
             if self._free_talk is not None:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(_HANG_UP_S):
@@ -193,8 +201,8 @@ class Orchestrator:
                 self._words(event)
             case UtteranceEnded(turn):
                 self._step(ev.EngineEndedUtterance(turn))
-            case SttReconnected(lost_ms=lost_ms, reason=reason):
-                log.warning("the recogniser was connected anew", extra={"lost_ms": lost_ms, "reason": reason})
+            case SttReconnected() | StreamLost():
+                self._note_recogniser(event)
             case Settled():
                 self._settled(event)
             case ev.ReplyReady(turn):
@@ -202,7 +210,7 @@ class Orchestrator:
                     self._replies.commit(turn)
                 self._step(event)
             case AnswerFailed(turn, reason):
-                self._publish(ErrorOccurred("Не получилось озвучить ответ.", reason))
+                self._publish(ErrorOccurred("Не получилось озвучить ответ.", reason, part="tts"))
                 self._step(ev.ReplyFailed(turn))
             case KeyPressed(digit):
                 self._step(self._hearing.key(digit))
@@ -219,8 +227,26 @@ class Orchestrator:
                 self._end("error" if effect.failed else "bot", effect.reason)
             else:
                 self._effects.apply(effect)
+        self._note_conditions(before, event)
         if self._floor.bot is Bot.QUIET and before.bot is not Bot.QUIET:
             self._publish(MindStateChanged(MindState.LISTENING))
+
+    def _note_recogniser(self, event: SttReconnected | StreamLost) -> None:
+        if isinstance(event, StreamLost):
+            self._publish(ConditionNoted("recognizer_lost", details=event.reason))
+        else:
+            lost = f"{event.lost_ms:g} ms lost: {event.reason}"
+            self._publish(ConditionNoted("recognizer_reconnected", details=lost))
+
+    def _note_conditions(self, before: Floor, event: ev.MachineEvent) -> None:
+        """What the call has to live with, for the metrics."""
+        after = self._floor
+        if after.ceilings > before.ceilings:
+            self._publish(ConditionNoted("talker_bound"))
+        if after.failures > before.failures or (after.deaf and not before.deaf):
+            self._publish(ConditionNoted("recognizer_failed"))
+        if isinstance(event, ev.HoldChanged) and event.held:
+            self._publish(ConditionNoted("line_held"))
 
     def _words(self, event: Partial | Final | SttFailed) -> None:
         floor, now_s = self._floor, anyio.current_time()
@@ -237,10 +263,21 @@ class Orchestrator:
         if filler or settled.outcome in ("played", "failed"):
             self._step(ev.BotSettled(filler, settled.outcome == "played", settled.last))
 
+    def _own_voice(self) -> OwnVoice:
+        return OwnVoice(self._replies.said_lately(_ECHO_REACH_S), self._ears.echo_known)
+
     def _publish(self, notice: Notice) -> None:
-        self._media.notify(notice)
+        self._show(self._media.notify, notice)
         for observer in self._services.observers:
-            observer.observe(self._media.info.call_id, notice)
+            self._show(partial(observer.observe, self._media.info.call_id), notice)
+
+    def _show(self, watcher: Callable[[Notice], None], notice: Notice) -> None:
+        try:
+            watcher(notice)
+        except Exception:  # the boundary between a call and who watches it: the call goes on without being seen
+            if not self._unseen:
+                log.exception("what happens in the call could not be shown to a page, a log or a metric; it goes on")
+            self._unseen = True
 
     def _end(self, by: EndedBy, reason: str) -> None:
         self._ended = self._ended or (by, reason)
@@ -253,17 +290,38 @@ class Orchestrator:
         """The turn loop is stuck: end the call from outside of it."""
         self._fail(EngineError("the event queue overflowed: the call's turn loop is stuck; report this as a bug"))
 
+    async def _hang_up(self, reason: str) -> None:
+        with anyio.CancelScope(shield=True), anyio.move_on_after(_HANG_UP_S):
+            try:
+                await self._media.hang_up(reason)
+            except Exception:  # the boundary to a transport: it closes what is left of its connection by itself
+                log.exception("the call could not be hung up")
+
     def _put_away(self, by: EndedBy) -> None:
         """A dialogue that came to its own end is forgotten; the caller of any other may come back to it."""
         if by != "bot":
             self._services.recent.keep(self._conversation.session)
         if self._services.sessions is not None and by in ("caller", "bot"):
-            self._services.sessions.forget(self._media.info.call_id)
+            try:
+                self._services.sessions.forget(self._media.info.call_id)
+            except Exception:  # the boundary to the journal: a call that is over is hung up all the same
+                log.exception("the session of a call that is over could not be forgotten")
+
+    def _note_line(self) -> None:
+        """The call ends: what its line was like."""
+        if self._ears.echo_known:
+            self._publish(ConditionNoted("echo_found"))
+        filled = round(self._ears.filled_ms / FRAME_MS)
+        if filled:
+            self._publish(ConditionNoted("frames_missing", filled))
 
     def _settle_rest(self) -> None:
         """The call ends: settle what was still being said, so that every utterance has its outcome."""
         self._take_settled()
-        self._playout.cut()
+        try:
+            self._playout.cut()
+        except Exception as error:  # the boundary to a transport that cannot tell what was heard
+            self._fault = self._fault or error
         self._take_settled()
         self._publish(MindStateChanged(MindState.IDLE))
 
@@ -273,21 +331,24 @@ class Orchestrator:
                 self._replies.settled(event)
 
     async def _apologise(self) -> None:
-        """Say the apology of a call that failed."""
-        self._playout.cut()
-        clip = self._apology
-        if clip is None:
-            with anyio.move_on_after(_APOLOGY_MADE_S):
-                try:
-                    clip = await self._services.voice.clip(self._services.phrases["apology"], self._media.info.format)
-                except EngineError as error:
-                    log.warning("not even an apology could be made", extra={"reason": str(error)})
-        if clip is None:
-            return
-        self._playout.utter("prompt", clip)
-        deadline_s = anyio.current_time() + _APOLOGY_S
-        while self._playout.busy and anyio.current_time() < deadline_s:
-            await self._queue.next_before(deadline_s)
+        """Say the apology of a call that failed, if anything can be said at all."""
+        try:
+            clip = self._apology or await self._made_apology()
+            if clip is None:
+                return
+            self._playout.cut()
+            self._playout.utter("prompt", clip)
+            deadline_s = anyio.current_time() + _APOLOGY_S
+            while self._playout.busy and anyio.current_time() < deadline_s:
+                await self._queue.next_before(deadline_s)
+        except Exception:  # the boundary of a call, once more: what failed may be what the apology needs
+            log.exception("the apology of a failed call could not be said")
+
+    async def _made_apology(self) -> Clip | None:
+        """The apology, when it is not at hand."""
+        with anyio.move_on_after(_APOLOGY_MADE_S):
+            return await self._services.voice.clip(self._services.phrases["apology"], self._media.info.format)
+        return None
 
 
 def _name_of(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Final
 
 import anyio
@@ -40,6 +41,8 @@ class Replies:
         self._fillers = fillers
         self._free_talk = free_talk
         self._tasks: TaskGroup | None = None
+        self._sounding: Utterance | None = None
+        self._silent_since_s = -math.inf
         self._preparing = anyio.CancelScope()
         self._speculating = anyio.CancelScope()
 
@@ -57,7 +60,7 @@ class Replies:
         """Answer a turn."""
         turn = self._ledger.find(number)
         if turn is not None:
-            self._launch(Reply(self._mouth, turn, "reply"))
+            self._launch(Reply(self._mouth, turn, "prompt" if turn.phrases else "reply"))
 
     def prompt(self, number: int, key: str, ending: Ending) -> None:
         """Say a system phrase: as the answer to a turn, or under a number of its own."""
@@ -65,9 +68,9 @@ class Replies:
         turn = self._ledger.find(number) or self._ledger.open(
             number, path, self._mouth.conversation.session.current_state_id
         )
-        turn.path, turn.prompted = path, True
+        turn.path, turn.phrases, turn.ending = path, (self._mouth.services.phrases[key],), ending
         self.drop_ahead(number)
-        self._launch(Reply(self._mouth, turn, "prompt", (self._mouth.services.phrases[key],), ending))
+        self._launch(Reply(self._mouth, turn, "prompt"))
 
     def filler(self, number: int, first: bool) -> bool:
         """Cover the wait for an answer, if the assistant has something at hand for it; returns whether it has.
@@ -119,11 +122,17 @@ class Replies:
     def commit(self, number: int) -> None:
         """The answer starts to sound: the conversation moves on."""
         turn = self._ledger.find(number)
-        if turn is not None and turn.path != "greeting" and not turn.prompted:
+        if turn is not None and turn.path != "greeting" and not turn.phrases:
             self._mouth.conversation.commit(turn)
+
+    def said_lately(self, within_s: float) -> str:
+        """What is being said, or was until `within_s` ago."""
+        lately = anyio.current_time() - self._silent_since_s <= within_s
+        return self._sounding.text if self._sounding is not None and lately else ""
 
     def on_started(self, utterance: Utterance) -> None:
         """Playout sends the first frame of an utterance."""
+        self._sounding, self._silent_since_s = utterance, math.inf
         self._mouth.publish(MindStateChanged(MindState.SPEAKING, utterance.source))
         if utterance.source == "filler":
             self._mouth.post(FillerStarted())
@@ -135,6 +144,8 @@ class Replies:
 
     def settled(self, settled: Settled) -> None:
         """An utterance has its outcome: publish the turn that it answered."""
+        if self._sounding is not None and self._sounding.id == settled.utterance_id:
+            self._silent_since_s = anyio.current_time()
         turn = self._ledger.spoken_as(settled.utterance_id)
         if turn is None:
             return
@@ -181,7 +192,7 @@ class Replies:
                 await self._mouth.conversation.speculate(number, readings, self._mouth.format, whole=whole)
             except EngineError as error:
                 # The reply itself will meet the same fault and answer for it.
-                self._mouth.publish(ErrorOccurred("Не получилось подготовить ответ заранее.", str(error)))
+                self._mouth.publish(ErrorOccurred("Не получилось подготовить ответ заранее.", str(error), part="tts"))
 
 
 def _topic(decision: Decision | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -54,23 +54,13 @@ class Reply:
         mouth: the call's.
         turn: what is answered.
         source: of the utterance.
-        texts: what to say; None: whatever is decided.
-        ending: of the call, after `texts`.
     """
 
-    def __init__(
-        self,
-        mouth: Mouth,
-        turn: Turn,
-        source: Source,
-        texts: Sequence[str] | None = None,
-        ending: Ending = Ending.GO_ON,
-    ) -> None:
+    def __init__(self, mouth: Mouth, turn: Turn, source: Source) -> None:
         self._mouth = mouth
         self._turn = turn
         self._source = source
-        self._texts = texts
-        self._ending = ending
+        self._ending = turn.ending
         self._interruptible = True
         self._generation = mouth.playout.generation
         self._utterance: Utterance | None = None
@@ -98,9 +88,9 @@ class Reply:
 
     async def _parts(self) -> AsyncGenerator[str | ModelReply, None]:
         """What to say, one after the other: system phrases, or the model's answer and the scenario's playlist."""
-        if self._texts is not None:
-            for text in self._texts:
-                yield text
+        for text in self._turn.phrases:
+            yield text
+        if self._turn.phrases:
             return
         decision = self._turn.decision or await self._decide()
         self._ending, self._interruptible = ending_of(decision), decision.interruptible
@@ -123,7 +113,7 @@ class Reply:
         turn.decision = decision
         turn.speculation = mouth.conversation.speculated
         if decision.path == "error":
-            mouth.publish(ErrorOccurred("Шаг сценария не выполнился.", decision.detail))
+            mouth.publish(ErrorOccurred("Шаг сценария не выполнился.", decision.detail, part="flow"))
         return decision
 
     async def _model_parts(self, reply: ModelReply) -> AsyncGenerator[str | ModelReply, None]:
@@ -136,7 +126,7 @@ class Reply:
         reply.take(lambda piece: mouth.publish(LLMTextReceived(piece)))
         yield reply
         if reply.failure is not None:
-            mouth.publish(ErrorOccurred("Языковая модель не ответила.", reply.failure))
+            mouth.publish(ErrorOccurred("Языковая модель не ответила.", reply.failure, part="llm"))
             if turn.utterance_id is None and turn.decision is not None:
                 turn.decision = replace(turn.decision, path="fallback")
             yield phrases.get("model_failed", phrases["offer"])

@@ -56,6 +56,8 @@ class FinalHeard:
     turn: int
     words: bool
     failed: bool = False
+    own_voice: bool = False
+    """It was nothing but our own voice, come back."""
 
 
 @dataclass(frozen=True, slots=True)

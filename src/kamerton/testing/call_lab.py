@@ -31,6 +31,7 @@ from kamerton.domain.media import CallInfo
 from kamerton.domain.notices import CallObserver, Notice
 from kamerton.domain.recognition import SpeechToText
 from kamerton.domain.synthesis import SpeechChunk
+from kamerton.domain.work import Worker
 from kamerton.listening.listener import ListeningSettings
 from kamerton.listening.silero import Floats
 from kamerton.listening.vad import VadBatcher
@@ -251,6 +252,9 @@ class CallLab:
     model_answers: ModelAnswers | None = None
     sessions: Sessions | None = None
     recent: RecentCalls = field(default_factory=RecentCalls)
+    vad_worker: Worker = field(default_factory=InlineWorker)
+    brain_worker: Worker = field(default_factory=InlineWorker)
+    make_media: Callable[[CallInfo, FarBuffer], LoopbackMedia] = LoopbackMedia
     fillers: Mapping[str, Sequence[str]] = field(
         default_factory=lambda: {"thinking": ("секунду",), "still_working": ("ещё ищу", "почти готово")}
     )
@@ -266,13 +270,13 @@ class CallLab:
         """Calls at once on one engine, as in one process; all callers hang up when the block ends."""
         async with anyio.create_task_group() as engine:
             metronome = Metronome(phases=1)
-            vad = VadBatcher(EnergyVadModel(), InlineWorker())
+            vad = VadBatcher(EnergyVadModel(), self.vad_worker)
             engine.start_soon(metronome.run)
             engine.start_soon(vad.run)
             services = self._services(metronome, vad)
             async with anyio.create_task_group() as callers:
                 medias = [
-                    LoopbackMedia(CallInfo(f"lab-{number}" if number else "lab", "loopback", PHONE), self.far_buffer)
+                    self.make_media(CallInfo(f"lab-{number}" if number else "lab", "loopback", PHONE), self.far_buffer)
                     for number in range(count)
                 ]
                 calls = tuple(LabCall(media, anyio.current_time(), services.stopping) for media in medias)
@@ -304,7 +308,7 @@ class CallLab:
         return CallServices(
             assistant="lab",
             language="ru",
-            router=self.router or Router(self.flow, EchoUnderstanding(), LAB_PHRASES, InlineWorker(), self.sources),
+            router=self.router or Router(self.flow, EchoUnderstanding(), LAB_PHRASES, self.brain_worker, self.sources),
             voice=self.voice,
             stt=self.stt,
             vad=vad,

@@ -114,6 +114,8 @@ def test_a_file_in_another_encoding_is_named() -> None:
         ("log: {level: loud}", "log.level:"),
         ("recognizer: {engine: cloud}", "recognizer.engine:"),
         ("recognizer: {threads: 0}", "recognizer.threads:"),
+        ("recognizer: {engines: 0}", "recognizer.engines:"),
+        ("recognizer: {max_calls: 0}", "recognizer.max_calls:"),
         ("voice: {festival_processes: 17}", "voice.festival_processes:"),
         ("model: {window_tokens: 1200, limits: {max_tokens: 400}}", "800 remain for the conversation, at least 1000"),
         ("call: {patience: {silence_prompt_s: soon}}", "call.patience.silence_prompt_s:"),

@@ -309,7 +309,7 @@ def test_a_turn_that_goes_on_with_another_has_its_words_in_front() -> None:
 def test_what_can_be_no_reaction_to_an_answer_goes_on_with_the_turn(
     ended_s: float | None, first_s: float | None, onset_s: float, prompted: bool, goes_on: bool
 ) -> None:
-    turn = Turn(1, "scenario", prompted=prompted)
+    turn = Turn(1, "scenario", phrases=("не расслышала",) if prompted else ())
     if ended_s is not None:
         turn.timeline.mark("t_eos", ended_s)
     if first_s is not None:
