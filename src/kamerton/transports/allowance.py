@@ -16,7 +16,7 @@ class Allowance:
 
     def covers(self, count: int, now_s: float) -> bool:
         """Use up so many; False when there are not that many left."""
-        self._stock = min(self._most, self._stock + (now_s - self._seen_s) * self._per_s)
+        self._stock = min(self._most, self._stock + max(0.0, now_s - self._seen_s) * self._per_s)
         self._seen_s = now_s
         if self._stock < count:
             return False

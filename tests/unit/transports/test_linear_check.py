@@ -16,6 +16,7 @@ from kamerton.audio.resampling import resample
 from kamerton.audio.wav import read_wav_file
 from kamerton.domain.audio import PHONE
 from kamerton.testing.media_stage import RecordingSink
+from kamerton.testing.virtual_loop import VirtualLoop
 from kamerton.transports.audiosocket.codec import encode_audio, encode_uuid
 from kamerton.transports.audiosocket.connection import AudioSocketConnection
 from kamerton.transports.audiosocket.inbound import InboundAudio
@@ -117,6 +118,11 @@ class Owner:
 
     def closed(self, connection: AudioSocketConnection) -> None:
         pass
+
+
+@pytest.fixture
+def anyio_backend() -> object:
+    return ("asyncio", {"loop_factory": VirtualLoop})
 
 
 @pytest.mark.anyio
