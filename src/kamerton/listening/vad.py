@@ -6,6 +6,7 @@ windows of one call are judged and reported strictly in order.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 from collections import deque
@@ -36,6 +37,7 @@ _UNSTIRRED: Final[Floats] = np.zeros((2, STATE_SIZE), dtype=np.float32)
 _AT_REST: Final[Floats] = np.zeros(STATES, dtype=np.float32)
 _ZEROS: Final = {rate: bytes(shape.window * SAMPLE_BYTES) for rate, shape in WINDOW_SHAPES.items()}
 _NO_POWER: Final = [0.0] * QUARTERS
+_NOTHING: Final = {rate: np.zeros(shape.window, dtype=np.float32) for rate, shape in WINDOW_SHAPES.items()}
 _FILTERS: Final = {rate: LineFilter(rate, shape.window) for rate, shape in WINDOW_SHAPES.items()}
 
 
@@ -245,7 +247,7 @@ class VadBatcher:
         self.settings = settings or VadSettings()
         self._network = GuardedNetwork(model, worker)
         self._arrivals: dict[VadChannel, None] = {}
-        self._wake = anyio.Event()
+        self._wake = asyncio.Event()
         self.inferences = 0
         self.windows_judged = 0
         self.windows_guessed = 0
@@ -295,7 +297,7 @@ class VadBatcher:
             busy = await self._judge(self._sort_arrivals()) >= self.settings.busy_windows
             next_s = now_s + (self.settings.busy_interval_s if busy else self.settings.interval_s)
             if not self._arrivals:
-                self._wake = anyio.Event()
+                self._wake.clear()
 
     def _sort_arrivals(self) -> dict[VadChannel, None]:
         """Gate every window that has arrived; returns the channels that have some for the network."""
@@ -309,20 +311,37 @@ class VadBatcher:
         return ready
 
     def _sort(self, rate_hz: int, channels: list[VadChannel], ready: dict[VadChannel, None]) -> None:
-        arrived = [channel.arrived.popleft() for channel in channels]
-        samples = np.frombuffer(b"".join([pcm for pcm, _ in arrived]), "<i2").astype(np.float32)
-        states = np.array([channel.filter_state for channel in channels])
-        heard, measured, after = _FILTERS[rate_hz].run(samples.reshape(len(channels), -1), states)
+        zeros = _ZEROS[rate_hz]
+        sounding: list[tuple[VadChannel, float]] = []
+        audio: list[bytes] = []
+        for channel in channels:
+            pcm, end_s = channel.arrived.popleft()
+            if pcm == zeros:
+                # Nothing at all: no work, and the filter has come to rest by the end of it.
+                channel.filter_state = _AT_REST
+                self._gate(channel, (_NOTHING[rate_hz], end_s, SILENCE_DBFS, _NO_POWER, True), ready)
+            else:
+                sounding.append((channel, end_s))
+                audio.append(pcm)
+        if not sounding:
+            return
+        samples = np.frombuffer(b"".join(audio), "<i2").astype(np.float32).reshape(len(audio), -1)
+        states = np.array([channel.filter_state for channel, _ in sounding])
+        heard, measured, after = _FILTERS[rate_hz].run(samples, states)
         levels, quarters, still = window_levels(measured)
-        for index, (channel, (pcm, end_s)) in enumerate(zip(channels, arrived, strict=True)):
+        for index, (channel, end_s) in enumerate(sounding):
             channel.filter_state = after[index]
-            if pcm == _ZEROS[rate_hz]:  # nothing at all, however long the filter rings from what was before
-                levels[index], quarters[index], still[index] = SILENCE_DBFS, _NO_POWER, True
-            try:
-                if channel.sort(heard[index], end_s, levels[index], quarters[index], still[index]):
-                    ready[channel] = None
-            except Exception as error:  # the boundary between a call and what all calls share
-                channel.fail(error)
+            self._gate(channel, (heard[index], end_s, levels[index], quarters[index], still[index]), ready)
+
+    @staticmethod
+    def _gate(
+        channel: VadChannel, window: tuple[Floats, float, float, list[float], bool], ready: dict[VadChannel, None]
+    ) -> None:
+        try:
+            if channel.sort(*window):
+                ready[channel] = None
+        except Exception as error:  # the boundary between a call and what all calls share
+            channel.fail(error)
 
     async def _judge(self, ready: dict[VadChannel, None]) -> int:
         """Judge all windows of these channels, one per channel and inference; returns how many there were."""
