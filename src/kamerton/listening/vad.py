@@ -245,7 +245,7 @@ class VadBatcher:
 
     def __init__(self, model: VadModel, worker: Worker, settings: VadSettings | None = None) -> None:
         self.settings = settings or VadSettings()
-        self._network = GuardedNetwork(model, worker)
+        self._network = GuardedNetwork(model, worker, self.settings.at_once_windows)
         self._arrivals: dict[VadChannel, None] = {}
         self._wake = asyncio.Event()
         self.inferences = 0
