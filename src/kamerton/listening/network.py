@@ -20,6 +20,9 @@ SLOW_S: Final = 0.25
 REST_S: Final = 4.0
 """How long it is not asked after that, or after a deadline that its thread did not even begin to meet."""
 
+AT_ONCE_S: Final = 0.005
+"""An inference on the loop that took longer sends the next ones to the worker for a while."""
+
 Judgement = tuple[Floats, Floats]
 """Probabilities [batch], and the new state."""
 
@@ -48,12 +51,15 @@ class _Inference:
 class GuardedNetwork:
     """Asks the network, one inference at a time, and says when it does not answer as it should.
 
-    After a missed deadline it is asked again when its thread has come back; what the thread brings then is dropped.
+    Up to `at_once` windows are judged on the loop, as long as that is quick. After a missed deadline it is asked again
+    when its thread has come back; what the thread brings then is dropped.
     """
 
-    def __init__(self, model: VadModel, worker: Worker) -> None:
+    def __init__(self, model: VadModel, worker: Worker, at_once: int = 0) -> None:
         self._model = model
         self._worker = worker
+        self._at_once = at_once
+        self._elsewhere_until_s = -math.inf
         self._late: _Inference | None = None
         self._rests_until_s = -math.inf
         self._slow = 0
@@ -67,6 +73,8 @@ class GuardedNetwork:
         asked_s = anyio.current_time()
         if self._resting(asked_s):
             return None
+        if len(windows) <= self._at_once and asked_s >= self._elsewhere_until_s and not self.trouble:
+            return self._infer_at_once(rate_hz, windows, state, asked_s)
         inference = _Inference(self._model, rate_hz, windows, state)
         try:
             with anyio.move_on_after(DEADLINE_S):
@@ -80,6 +88,16 @@ class GuardedNetwork:
         self._rests_until_s = anyio.current_time() + REST_S
         self._fail(f"voice activity detection does not answer within {DEADLINE_S:g} s; calls are heard by loudness")
         return None
+
+    def _infer_at_once(self, rate_hz: int, windows: Floats, state: Floats, asked_s: float) -> Judgement | None:
+        try:
+            answer = self._model.infer(rate_hz, windows, state)
+        except Exception:  # the boundary to the network, as in `infer`
+            self._fail("voice activity detection fails; calls are heard by loudness alone", exc_info=True)
+            return None
+        if anyio.current_time() - asked_s > AT_ONCE_S:
+            self._elsewhere_until_s = anyio.current_time() + REST_S
+        return answer
 
     def _resting(self, now_s: float) -> bool:
         late = self._late

@@ -6,6 +6,7 @@ windows of one call are judged and reported strictly in order.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 from collections import deque
@@ -37,6 +38,7 @@ _UNSTIRRED: Final[Floats] = np.zeros((2, STATE_SIZE), dtype=np.float32)
 _AT_REST: Final[Floats] = np.zeros(STATES, dtype=np.float32)
 _ZEROS: Final = {rate: bytes(shape.window * SAMPLE_BYTES) for rate, shape in WINDOW_SHAPES.items()}
 _NO_POWER: Final = [0.0] * QUARTERS
+_NOTHING: Final = {rate: np.zeros(shape.window, dtype=np.float32) for rate, shape in WINDOW_SHAPES.items()}
 _FILTERS: Final = {rate: LineFilter(rate, shape.window) for rate, shape in WINDOW_SHAPES.items()}
 
 
@@ -260,10 +262,10 @@ class VadBatcher:
 
     def __init__(self, model: VadModel, worker: Worker, settings: VadSettings | None = None) -> None:
         self.settings = settings or VadSettings()
-        self._network = GuardedNetwork(model, worker)
+        self._network = GuardedNetwork(model, worker, self.settings.at_once_windows)
         self._echo_ear = EchoEar()
         self._arrivals: dict[VadChannel, None] = {}
-        self._wake = anyio.Event()
+        self._wake = asyncio.Event()
         self.inferences = 0
         self.windows_judged = 0
         self.windows_guessed = 0
@@ -313,7 +315,7 @@ class VadBatcher:
             busy = await self._judge(self._sort_arrivals()) >= self.settings.busy_windows
             next_s = now_s + (self.settings.busy_interval_s if busy else self.settings.interval_s)
             if not self._arrivals:
-                self._wake = anyio.Event()
+                self._wake.clear()
 
     def _sort_arrivals(self) -> dict[VadChannel, None]:
         """Gate every window that has arrived; returns the channels that have some for the network."""
@@ -327,27 +329,57 @@ class VadBatcher:
         return ready
 
     def _sort(self, rate_hz: int, channels: list[VadChannel], ready: dict[VadChannel, None]) -> None:
-        arrived = [channel.arrived.popleft() for channel in channels]
-        samples = np.frombuffer(b"".join([pcm for pcm, _ in arrived]), "<i2").astype(np.float32)
-        states = np.array([channel.filter_state for channel in channels])
-        heard, measured, after = _FILTERS[rate_hz].run(samples.reshape(len(channels), -1), states)
-        levels, quarters, still = window_levels(measured)
+        zeros = _ZEROS[rate_hz]
+        sounding: list[tuple[VadChannel, bytes, float]] = []
         in_reach: list[EchoWindow] = []
-        for index, (channel, (pcm, end_s)) in enumerate(zip(channels, arrived, strict=True)):
-            channel.filter_state = after[index]
-            if pcm == _ZEROS[rate_hz]:  # nothing at all, however long the filter rings from what was before
-                levels[index], quarters[index], still[index] = SILENCE_DBFS, _NO_POWER, True
-            try:
-                waiting = channel.sort(heard[index], end_s, levels[index], quarters[index], still[index])
-            except Exception as error:  # the boundary between a call and what all calls share
-                channel.fail(error)
-                continue
-            if waiting is not None:
-                ready[channel] = None
-            if end_s <= channel.echo.reaches_s:
-                in_reach.append(EchoWindow(channel.echo, pcm, end_s, waiting))
+        for channel in channels:
+            pcm, end_s = channel.arrived.popleft()
+            if pcm == zeros:
+                # Nothing at all: no work, and the filter has come to rest by the end of it.
+                channel.filter_state = _AT_REST
+                self._gate(channel, (_NOTHING[rate_hz], end_s, SILENCE_DBFS, _NO_POWER, True), ready)
+                if end_s <= channel.echo.reaches_s:
+                    in_reach.append(EchoWindow(channel.echo, pcm, end_s, None))
+            else:
+                sounding.append((channel, pcm, end_s))
+        if sounding:
+            self._measure(rate_hz, sounding, in_reach, ready)
         if in_reach:
             self._echo_ear.judge(in_reach)
+
+    def _measure(
+        self,
+        rate_hz: int,
+        sounding: list[tuple[VadChannel, bytes, float]],
+        in_reach: list[EchoWindow],
+        ready: dict[VadChannel, None],
+    ) -> None:
+        """Filter and measure windows together, and gate each."""
+        samples = np.frombuffer(b"".join([pcm for _, pcm, _ in sounding]), "<i2").astype(np.float32)
+        samples = samples.reshape(len(sounding), -1)
+        states = np.array([channel.filter_state for channel, _, _ in sounding])
+        heard, measured, after = _FILTERS[rate_hz].run(samples, states)
+        levels, quarters, still = window_levels(measured)
+        for index, (channel, pcm, end_s) in enumerate(sounding):
+            channel.filter_state = after[index]
+            window = (heard[index], end_s, levels[index], quarters[index], still[index])
+            waiting = self._gate(channel, window, ready)
+            if end_s <= channel.echo.reaches_s:
+                in_reach.append(EchoWindow(channel.echo, pcm, end_s, waiting))
+
+    @staticmethod
+    def _gate(
+        channel: VadChannel, window: tuple[Floats, float, float, list[float], bool], ready: dict[VadChannel, None]
+    ) -> VadWindow | None:
+        """Have a window gated; what waits for the network then."""
+        try:
+            waiting = channel.sort(*window)
+        except Exception as error:  # the boundary between a call and what all calls share
+            channel.fail(error)
+            return None
+        if waiting is not None:
+            ready[channel] = None
+        return waiting
 
     async def _judge(self, ready: dict[VadChannel, None]) -> int:
         """Judge all windows of these channels, one per channel and inference; returns how many there were."""

@@ -142,7 +142,7 @@ async def test_each_rate_has_its_own_inference_and_window_shape() -> None:
 
 
 async def test_windows_of_a_call_are_reported_in_order_whatever_the_rates_of_the_others() -> None:
-    batcher = VadBatcher(CountingModel(), SlowWorker(0.05))
+    batcher = VadBatcher(CountingModel(), SlowWorker(0.05), VadSettings(at_once_windows=0))
     calls = [(opened(batcher, fmt), fmt) for fmt in (PHONE, WIDEBAND)]
     async with anyio.create_task_group() as tasks:
         await started(tasks, batcher)
@@ -237,7 +237,7 @@ async def test_beyond_its_bound_a_call_drops_its_oldest_windows() -> None:
 
 async def test_a_channel_closed_during_an_inference_reports_nothing_more() -> None:
     model = CountingModel()
-    batcher = VadBatcher(model, SlowWorker(0.05))
+    batcher = VadBatcher(model, SlowWorker(0.05), VadSettings(at_once_windows=0))
     (channel, windows), (other, others) = opened(batcher), opened(batcher)
     async with anyio.create_task_group() as tasks:
         await started(tasks, batcher)
