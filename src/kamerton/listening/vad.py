@@ -6,6 +6,7 @@ windows of one call are judged and reported strictly in order.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 from collections import deque
@@ -19,15 +20,26 @@ import numpy as np
 from kamerton.domain.audio import SAMPLE_BYTES, AudioFormat
 from kamerton.domain.work import Worker
 from kamerton.listening.echo import CallEcho, EchoEar, EchoWindow
-from kamerton.listening.gate import QUARTERS, NoiseGate, VadSettings, power_of, window_levels
+from kamerton.listening.gate import QUARTERS, SILENCE_DBFS, NoiseGate, VadSettings, power_of, window_levels
+from kamerton.listening.line_filter import STATES, LineFilter
+from kamerton.listening.network import GuardedNetwork
 from kamerton.listening.silero import STATE_SIZE, WINDOW_SHAPES, Floats, VadModel, WindowShape
 
 log = logging.getLogger(__name__)
 
 _FULL_SCALE: Final = 32768.0
+_SPEECH: Final = 0.5
+_NO_SPEECH: Final = 0.35
+_GUESS_SPEECH: Final = 0.9
+_WARM_UP_WINDOWS: Final = 4
 _RESET_AFTER_SILENT_WINDOWS: Final = 32
 _UNSTIRRED: Final[Floats] = np.zeros((2, STATE_SIZE), dtype=np.float32)
 """The network's state before it has heard anything; shared, never written to."""
+_AT_REST: Final[Floats] = np.zeros(STATES, dtype=np.float32)
+_ZEROS: Final = {rate: bytes(shape.window * SAMPLE_BYTES) for rate, shape in WINDOW_SHAPES.items()}
+_NO_POWER: Final = [0.0] * QUARTERS
+_NOTHING: Final = {rate: np.zeros(shape.window, dtype=np.float32) for rate, shape in WINDOW_SHAPES.items()}
+_FILTERS: Final = {rate: LineFilter(rate, shape.window) for rate, shape in WINDOW_SHAPES.items()}
 
 
 @dataclass(slots=True)
@@ -40,12 +52,15 @@ class VadWindow:
 
     probability: float
     level_dbfs: float
+    """In the band of speech."""
     quiet_tail_ms: float
     """Length of the below-the-gate stretch at the window's end (its whole length when gated)."""
     length_ms: float
     end_s: float
     loud: bool = False
     """Plainly a sound: well above the line's noise."""
+    still: bool = False
+    """The line stood still in a part of it: digital silence, which says nothing of its noise."""
     is_echo: bool = False
     """Nothing but our own voice: no speech and no sound, whatever the network makes of it."""
 
@@ -56,9 +71,9 @@ class VadWindow:
         self.quiet_tail_ms = self.length_ms
 
 
-_Pending = tuple[bytes | None, VadWindow | None]
-"""A window that waits for its turn: its audio, None when the gate already called it silence; and what is to be
-reported, None when it is only for the network to hear."""
+_Pending = tuple[Floats | None, VadWindow | None]
+"""A window that waits for its turn: its filtered audio, None when the gate already called it silence; and what is to
+be reported, None when it is only for the network to hear."""
 
 
 class VadChannel:
@@ -70,9 +85,10 @@ class VadChannel:
 
     __slots__ = (
         "_batcher",
+        "_before",
+        "_failed",
         "_gate",
         "_open",
-        "_previous",
         "_rest",
         "_silent_windows",
         "_sink",
@@ -82,27 +98,36 @@ class VadChannel:
         "context",
         "dropped_windows",
         "echo",
+        "filter_state",
         "pending",
         "shape",
         "state",
     )
 
-    def __init__(self, shape: WindowShape, batcher: VadBatcher, sink: Callable[[VadWindow], None]) -> None:
+    def __init__(
+        self,
+        shape: WindowShape,
+        batcher: VadBatcher,
+        sink: Callable[[VadWindow], None],
+        failed: Callable[[Exception], None] | None = None,
+    ) -> None:
         self.shape = shape
         self.arrived: deque[tuple[bytes, float]] = deque()
         """Whole windows and the instants at which they were complete, not looked at yet."""
         self.pending: deque[_Pending] = deque()
         self.state = _UNSTIRRED
-        self.context = bytes(shape.context * SAMPLE_BYTES)
+        self.context = np.zeros(shape.context, dtype=np.float32)
+        self.filter_state = _AT_REST
         self.dropped_windows = 0
         self.echo = CallEcho(shape)
         self._batcher = batcher
         self._gate = NoiseGate(batcher.settings)
         self._sink = sink
+        self._failed = failed
         self._window_bytes = shape.window * SAMPLE_BYTES
         self._window_ms = shape.window_ms
         self._rest = b""
-        self._previous: bytes | None = None
+        self._before: deque[Floats] = deque(maxlen=_WARM_UP_WINDOWS)
         self._silent_windows = _RESET_AFTER_SILENT_WINDOWS
         self._open = True
 
@@ -127,30 +152,70 @@ class VadChannel:
         self.arrived.clear()
         self.pending.clear()
 
-    def sort(self, pcm: bytes, end_s: float, level_dbfs: float, quarter_powers: list[float]) -> VadWindow | None:
-        """Gate a window: silence is reported, in its turn; anything else waits for the network and is returned."""
+    def sort(
+        self, heard: Floats, end_s: float, level_dbfs: float, quarter_powers: list[float], still: bool
+    ) -> VadWindow | None:
+        """Gate a window: silence is reported, in its turn; anything else waits for the network and is returned.
+
+        Args:
+            heard: the filtered samples, valid during this call only.
+            end_s: the loop instant at which the window was complete.
+            level_dbfs: its level in the band of speech.
+            quarter_powers: the mean squares of its quarters in that band.
+            still: the line stood still in a part of it.
+        """
         gate = self._gate
-        threshold = gate.threshold_dbfs
-        if level_dbfs < threshold:
-            gate.learn(level_dbfs)
-            self._silent(pcm, level_dbfs, end_s)
+        if level_dbfs < gate.threshold_dbfs and (level_dbfs <= SILENCE_DBFS or not gate.holds()):
+            gate.learn_silence(level_dbfs, still)
+            self._silent(heard, level_dbfs, end_s)
             return None
-        loud = gate.is_sound(level_dbfs)
-        gate.learn(level_dbfs)
-        if self._silent_windows >= _RESET_AFTER_SILENT_WINDOWS:
-            self.state = _UNSTIRRED
-        if self._silent_windows and self._previous is not None:
-            # The network hears the window before the first loud one, so that it does not start cold in mid-word.
-            self.pending.append((self._previous, None))
+        if self._silent_windows:
+            self._warm_up()
         self._silent_windows = 0
-        tail_ms = self._quiet_tail_ms(quarter_powers, threshold)
-        window = VadWindow(0.0, level_dbfs, tail_ms, self._window_ms, end_s, loud)
-        self.pending.append((pcm, window))
+        tail_ms = self._quiet_tail_ms(quarter_powers, gate.quiet_dbfs)
+        loud = gate.is_sound(level_dbfs)
+        window = VadWindow(0.0, level_dbfs, tail_ms, self._window_ms, end_s, loud, still)
+        self.pending.append((heard.copy(), window))
         return window
 
-    def _silent(self, pcm: bytes, level_dbfs: float, end_s: float) -> None:
+    def _warm_up(self) -> None:
+        """Let the network hear what came before the first loud window, so that it does not start cold in mid-word.
+
+        On a clear line one window of silence is enough, and a state that has seen long silence is of no more use. In
+        noise the network needs to know the noise: it keeps what it knew, and hears more of it.
+        """
+        before = self._before
+        if self._gate.clear:
+            if self._silent_windows >= _RESET_AFTER_SILENT_WINDOWS:
+                self.state = _UNSTIRRED
+            if before:
+                self.pending.append((before[-1], None))
+        else:
+            self.pending.extend([(previous, None) for previous in before])
+        before.clear()
+
+    def judged(self, window: VadWindow, probability: float) -> None:
+        """The network's word on a window: the gate learns from it, the call is told. Our own voice teaches nothing."""
+        if window.is_echo:
+            self.report(window)
+            return
+        window.probability = probability
+        if probability < _NO_SPEECH:
+            self._gate.learn_silence(window.level_dbfs, window.still)
+        elif probability >= _SPEECH:
+            self._gate.learn_speech(window.level_dbfs)
+        self.report(window)
+
+    def guess(self, window: VadWindow) -> None:
+        """There is no word of the network: what is plainly a sound is taken for speech."""
+        window.probability = _GUESS_SPEECH if window.loud else 0.0
+        if not window.is_echo:
+            self._gate.learn_silence(window.level_dbfs, window.still)
+        self.report(window)
+
+    def _silent(self, heard: Floats, level_dbfs: float, end_s: float) -> None:
         self._silent_windows += 1
-        self._previous = pcm
+        self._before.append(heard.copy())
         if self._silent_windows > 2 * _RESET_AFTER_SILENT_WINDOWS:
             return  # further silence is no news
         window = VadWindow(0.0, level_dbfs, self._window_ms, self._window_ms, end_s)
@@ -160,37 +225,77 @@ class VadChannel:
             self.report(window)
 
     def _quiet_tail_ms(self, quarter_powers: list[float], threshold_dbfs: float) -> float:
-        """How much of the window's end is below the gate, in steps of a quarter window."""
+        """How much of the window's end is quiet, in steps of a quarter window."""
         threshold = power_of(threshold_dbfs)
         quiet = 0
-        while quiet < QUARTERS - 1 and quarter_powers[QUARTERS - 1 - quiet] < threshold:
+        while quiet < QUARTERS and quarter_powers[QUARTERS - 1 - quiet] < threshold:
             quiet += 1
         return quiet * self._window_ms / QUARTERS
 
     def report(self, window: VadWindow | None) -> None:
-        """Tell the call about a judged window."""
-        if self._open and window is not None:
+        """Tell the call about a judged window. A fault in the call's sink closes this channel and no other."""
+        if not self._open or window is None:
+            return
+        try:
             self._sink(window)
+        except Exception as error:  # the boundary between a call and what all calls share
+            self.fail(error)
+
+    def fail(self, error: Exception) -> None:
+        """Close the channel over a fault in what belongs to its call, and tell the call."""
+        log.error("a call cannot take what was heard; it hears nothing any more", exc_info=error)
+        self._batcher.sink_failures += 1
+        self.close()
+        if self._failed is not None:
+            self._failed(error)
+
+
+_Loud = tuple[VadChannel, Floats, VadWindow | None]
 
 
 class VadBatcher:
-    """Gathers the windows of all channels, gates them and has the rest judged together."""
+    """Gathers the windows of all channels, filters and gates them and has the rest judged together.
+
+    Whatever a call or the network does, `run` goes on: a call whose sink raises loses its ears (and is told), windows
+    that the network does not judge in time are judged by level.
+    """
 
     def __init__(self, model: VadModel, worker: Worker, settings: VadSettings | None = None) -> None:
         self.settings = settings or VadSettings()
-        self._model = model
-        self._worker = worker
+        self._network = GuardedNetwork(model, worker, self.settings.at_once_windows)
         self._echo_ear = EchoEar()
         self._arrivals: dict[VadChannel, None] = {}
-        self._wake = anyio.Event()
+        self._wake = asyncio.Event()
         self.inferences = 0
         self.windows_judged = 0
-        self.failures = 0
-        """Batches that the network failed on."""
+        self.windows_guessed = 0
+        """Windows that were judged by level, since the network failed, hung or was slow."""
+        self.sink_failures = 0
+        """Calls that lost their ears to a fault of their own."""
 
-    def open(self, audio_format: AudioFormat, sink: Callable[[VadWindow], None]) -> VadChannel:
-        """Open a channel for one call."""
-        return VadChannel(WINDOW_SHAPES[audio_format.rate_hz], self, sink)
+    @property
+    def failures(self) -> int:
+        """Batches that the network failed on, or did not answer in time."""
+        return self._network.failures
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the network, for readiness and people on call; empty when all is well."""
+        return self._network.trouble
+
+    @property
+    def healthy(self) -> bool:
+        """True while the network judges what calls say."""
+        return not self._network.trouble
+
+    def open(
+        self,
+        audio_format: AudioFormat,
+        sink: Callable[[VadWindow], None],
+        failed: Callable[[Exception], None] | None = None,
+    ) -> VadChannel:
+        """Open a channel for one call. `failed` is told when `sink` raised; nothing is reported after that."""
+        return VadChannel(WINDOW_SHAPES[audio_format.rate_hz], self, sink, failed)
 
     def wake(self, channel: VadChannel) -> None:
         """Windows of a channel have arrived."""
@@ -210,35 +315,77 @@ class VadBatcher:
             busy = await self._judge(self._sort_arrivals()) >= self.settings.busy_windows
             next_s = now_s + (self.settings.busy_interval_s if busy else self.settings.interval_s)
             if not self._arrivals:
-                self._wake = anyio.Event()
+                self._wake.clear()
 
     def _sort_arrivals(self) -> dict[VadChannel, None]:
         """Gate every window that has arrived; returns the channels that have some for the network."""
         ready: dict[VadChannel, None] = {}
         arrivals, self._arrivals = self._arrivals, {}
-        by_rate: dict[int, list[tuple[VadChannel, bytes, float]]] = {}
-        for channel in arrivals:
-            windows = by_rate.setdefault(channel.shape.rate_hz, [])
-            windows += [(channel, pcm, end_s) for pcm, end_s in channel.arrived]
-            channel.arrived.clear()
-        for windows in by_rate.values():
-            levels, quarters = window_levels([pcm for _, pcm, _ in windows]) if windows else ([], [])
-            in_reach: list[EchoWindow] = []
-            for (channel, pcm, end_s), level, parts in zip(windows, levels, quarters, strict=True):
-                waiting = channel.sort(pcm, end_s, level, parts)
-                if waiting is not None:
-                    ready[channel] = None
-                if end_s <= channel.echo.reaches_s:
-                    in_reach.append(EchoWindow(channel.echo, pcm, end_s, waiting))
-            if in_reach:
-                self._echo_ear.judge(in_reach)
+        for rate_hz in WINDOW_SHAPES:
+            channels = [channel for channel in arrivals if channel.shape.rate_hz == rate_hz]
+            # One window of each: where a call has more, the filter needs to have gone through the one before.
+            while channels := [channel for channel in channels if channel.arrived]:
+                self._sort(rate_hz, channels, ready)
         return ready
+
+    def _sort(self, rate_hz: int, channels: list[VadChannel], ready: dict[VadChannel, None]) -> None:
+        zeros = _ZEROS[rate_hz]
+        sounding: list[tuple[VadChannel, bytes, float]] = []
+        in_reach: list[EchoWindow] = []
+        for channel in channels:
+            pcm, end_s = channel.arrived.popleft()
+            if pcm == zeros:
+                # Nothing at all: no work, and the filter has come to rest by the end of it.
+                channel.filter_state = _AT_REST
+                self._gate(channel, (_NOTHING[rate_hz], end_s, SILENCE_DBFS, _NO_POWER, True), ready)
+                if end_s <= channel.echo.reaches_s:
+                    in_reach.append(EchoWindow(channel.echo, pcm, end_s, None))
+            else:
+                sounding.append((channel, pcm, end_s))
+        if sounding:
+            self._measure(rate_hz, sounding, in_reach, ready)
+        if in_reach:
+            self._echo_ear.judge(in_reach)
+
+    def _measure(
+        self,
+        rate_hz: int,
+        sounding: list[tuple[VadChannel, bytes, float]],
+        in_reach: list[EchoWindow],
+        ready: dict[VadChannel, None],
+    ) -> None:
+        """Filter and measure windows together, and gate each."""
+        samples = np.frombuffer(b"".join([pcm for _, pcm, _ in sounding]), "<i2").astype(np.float32)
+        samples = samples.reshape(len(sounding), -1)
+        states = np.array([channel.filter_state for channel, _, _ in sounding])
+        heard, measured, after = _FILTERS[rate_hz].run(samples, states)
+        levels, quarters, still = window_levels(measured)
+        for index, (channel, pcm, end_s) in enumerate(sounding):
+            channel.filter_state = after[index]
+            window = (heard[index], end_s, levels[index], quarters[index], still[index])
+            waiting = self._gate(channel, window, ready)
+            if end_s <= channel.echo.reaches_s:
+                in_reach.append(EchoWindow(channel.echo, pcm, end_s, waiting))
+
+    @staticmethod
+    def _gate(
+        channel: VadChannel, window: tuple[Floats, float, float, list[float], bool], ready: dict[VadChannel, None]
+    ) -> VadWindow | None:
+        """Have a window gated; what waits for the network then."""
+        try:
+            waiting = channel.sort(*window)
+        except Exception as error:  # the boundary between a call and what all calls share
+            channel.fail(error)
+            return None
+        if waiting is not None:
+            ready[channel] = None
+        return waiting
 
     async def _judge(self, ready: dict[VadChannel, None]) -> int:
         """Judge all windows of these channels, one per channel and inference; returns how many there were."""
         judged = 0
         while ready:
-            batch: list[tuple[VadChannel, bytes, VadWindow | None]] = []
+            batch: list[_Loud] = []
             for channel in tuple(ready):
                 loud = self._next_loud(channel)
                 if loud is None:
@@ -251,32 +398,32 @@ class VadBatcher:
         return judged
 
     @staticmethod
-    def _next_loud(channel: VadChannel) -> tuple[bytes, VadWindow | None] | None:
+    def _next_loud(channel: VadChannel) -> tuple[Floats, VadWindow | None] | None:
         """The channel's next window for the network; silent ones before it are reported on the way."""
         while channel.pending:
-            pcm, window = channel.pending.popleft()
-            if pcm is not None:
-                return pcm, window
+            heard, window = channel.pending.popleft()
+            if heard is not None:
+                return heard, window
             channel.report(window)
         return None
 
-    async def _infer(self, batch: list[tuple[VadChannel, bytes, VadWindow | None]], rate_hz: int) -> None:
-        audio = b"".join([part for channel, pcm, _ in batch for part in (channel.context, pcm)])
-        inputs = np.frombuffer(audio, "<i2").astype(np.float32).reshape(len(batch), -1)
-        inputs *= np.float32(1 / _FULL_SCALE)
+    async def _infer(self, batch: list[_Loud], rate_hz: int) -> None:
+        audio = np.concatenate([part for channel, heard, _ in batch for part in (channel.context, heard)])
+        audio *= np.float32(1 / _FULL_SCALE)
         state = np.stack([channel.state for channel, _, _ in batch], axis=1)
-        for channel, pcm, _ in batch:
-            channel.context = pcm[-len(channel.context) :]
-        try:
-            probabilities, new_state = await self._worker.run(lambda: self._model.infer(rate_hz, inputs, state))
-        except Exception:  # the boundary to the network: its fault must not end every call of the process
-            log.exception("voice activity detection failed on a batch; its windows count as silence")
-            self.failures += 1
-            probabilities, new_state = np.zeros(len(batch), np.float32), state
+        for channel, heard, _ in batch:
+            channel.context = heard[-len(channel.context) :]
+        answer = await self._network.infer(rate_hz, audio.reshape(len(batch), -1), state)
+        if answer is None:
+            self.windows_guessed += len(batch)
+            for channel, _, window in batch:
+                if window is not None:
+                    channel.guess(window)
+            return
+        probabilities, new_state = answer
         self.inferences += 1
         self.windows_judged += len(batch)
         for index, ((channel, _, window), probability) in enumerate(zip(batch, probabilities.tolist(), strict=True)):
             channel.state = new_state[:, index, :]
             if window is not None:
-                window.probability = 0.0 if window.is_echo else probability
-                channel.report(window)
+                channel.judged(window, probability)

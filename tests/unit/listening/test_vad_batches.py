@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from anyio.abc import TaskGroup
 
+from kamerton.audio.levels import fade_out
 from kamerton.audio.tone import tone
 from kamerton.domain.audio import PHONE, WIDEBAND, AudioFormat
 from kamerton.listening.gate import VadSettings
@@ -58,7 +59,7 @@ class SlowWorker:
 
 def loud(audio_format: AudioFormat) -> bytes:
     shape = WINDOW_SHAPES[audio_format.rate_hz]
-    pcm = tone(300.0, 200.0, audio_format, level_dbfs=-15.0)
+    pcm = tone(1000.0, 200.0, audio_format, level_dbfs=-15.0)
     return pcm[shape.window * 2 : shape.window * 4]
 
 
@@ -141,7 +142,7 @@ async def test_each_rate_has_its_own_inference_and_window_shape() -> None:
 
 
 async def test_windows_of_a_call_are_reported_in_order_whatever_the_rates_of_the_others() -> None:
-    batcher = VadBatcher(CountingModel(), SlowWorker(0.05))
+    batcher = VadBatcher(CountingModel(), SlowWorker(0.05), VadSettings(at_once_windows=0))
     calls = [(opened(batcher, fmt), fmt) for fmt in (PHONE, WIDEBAND)]
     async with anyio.create_task_group() as tasks:
         await started(tasks, batcher)
@@ -236,7 +237,7 @@ async def test_beyond_its_bound_a_call_drops_its_oldest_windows() -> None:
 
 async def test_a_channel_closed_during_an_inference_reports_nothing_more() -> None:
     model = CountingModel()
-    batcher = VadBatcher(model, SlowWorker(0.05))
+    batcher = VadBatcher(model, SlowWorker(0.05), VadSettings(at_once_windows=0))
     (channel, windows), (other, others) = opened(batcher), opened(batcher)
     async with anyio.create_task_group() as tasks:
         await started(tasks, batcher)
@@ -258,7 +259,7 @@ async def test_the_quiet_end_of_a_window_is_measured_in_quarters() -> None:
     channel, windows = opened(batcher)
     async with anyio.create_task_group() as tasks:
         await started(tasks, batcher)
-        channel.push(loud(PHONE)[:256] + bytes(256), 1.0)
+        channel.push(fade_out(loud(PHONE)[:256], 64) + bytes(256), 1.0)
         await settle()
         tasks.cancel_scope.cancel()
     assert [window.quiet_tail_ms for window in windows] == [16.0]
