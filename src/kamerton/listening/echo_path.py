@@ -23,7 +23,9 @@ _MARGIN_IN_ALL_DB: Final = 5.5
 _CAP_DB: Final = 12.0
 _CLEAR_DB: Final = 6.0
 _DYNAMICS_DB: Final = 25.0
-_LEARN: Final = 0.08
+_LEARN_UP: Final = 0.16
+_LEARN_DOWN: Final = 0.05
+"""An echo is expected at the louder end of what it is, so that its onsets are no surprise."""
 _GONE_DB: Final = -8.0
 _HIGHEST_GAIN_DB: Final = 3.0
 
@@ -139,7 +141,8 @@ def expect(paths: Sequence[EchoPath], sent: Floats, heard: Floats, floor: Floats
     off = np.clip(heard - direct - gains, -_CAP_DB, _CAP_DB)
     shown = shows.sum(axis=1)
     mean_off = np.where(shown > 0, (off * shows).sum(axis=1) / np.maximum(shown, 1), np.nan)
-    learned = np.minimum(gains + np.where(shows, _LEARN * np.clip(off, -8, 8), 0), _HIGHEST_GAIN_DB)
+    step = np.where(off > 0, _LEARN_UP, _LEARN_DOWN) * np.clip(off, -8, 8)
+    learned = np.minimum(gains + np.where(shows, step, 0), _HIGHEST_GAIN_DB)
     return Expectations(excess, mean_off, learned.astype(np.float32))
 
 
