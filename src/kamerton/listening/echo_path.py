@@ -19,10 +19,13 @@ _TAIL_HOPS: Final = 12
 _TAIL_DB: Final = 1.9
 """How fast a room falls silent, per hop: 60 dB in half a second."""
 _MARGIN_DB: Final = 4.0
+_MARGIN_IN_ALL_DB: Final = 5.5
 _CAP_DB: Final = 12.0
 _CLEAR_DB: Final = 6.0
 _DYNAMICS_DB: Final = 25.0
-_LEARN: Final = 0.08
+_LEARN_UP: Final = 0.16
+_LEARN_DOWN: Final = 0.05
+"""An echo is expected at the louder end of what it is, so that its onsets are no surprise."""
 _GONE_DB: Final = -8.0
 _HIGHEST_GAIN_DB: Final = 3.0
 
@@ -105,7 +108,7 @@ class Expectations:
     """How windows compare with the echo that was expected, one row per call.
 
     Attributes:
-        excess_db: how far they are above it, mean over the bands.
+        excess_db: how far they are above it and a margin, mean over the bands or in all, whichever is more.
         off_db: their mean distance in the bands in which an echo was expected; NaN when none was.
         gains_db: the gains as they would be if all of it was echo [calls, BANDS].
     """
@@ -130,11 +133,19 @@ def expect(paths: Sequence[EchoPath], sent: Floats, heard: Floats, floor: Floats
     around = sent[np.arange(len(paths))[:, None], rows]
     loudest = (around - _FADED).max(axis=1)
     direct = around[:, _TAIL_HOPS:].max(axis=1)
-    above = heard - np.maximum(loudest + gains, floor) - np.float32(_MARGIN_DB)
-    excess = np.clip(above, 0, _CAP_DB).sum(axis=1) / BANDS
+    most = np.maximum(loudest + gains, floor)
+    by_band = np.clip(heard - most - np.float32(_MARGIN_DB), 0, _CAP_DB).sum(axis=1) / BANDS
+    in_all = np.clip(_total_db(heard) - _total_db(most) - np.float32(_MARGIN_IN_ALL_DB), 0, _CAP_DB)
+    excess = np.maximum(by_band, in_all)
     shows = (direct + gains > floor + _CLEAR_DB) & (direct > direct.max(axis=1, keepdims=True) - _DYNAMICS_DB)
     off = np.clip(heard - direct - gains, -_CAP_DB, _CAP_DB)
     shown = shows.sum(axis=1)
     mean_off = np.where(shown > 0, (off * shows).sum(axis=1) / np.maximum(shown, 1), np.nan)
-    learned = np.minimum(gains + np.where(shows, _LEARN * np.clip(off, -8, 8), 0), _HIGHEST_GAIN_DB)
+    step = np.where(off > 0, _LEARN_UP, _LEARN_DOWN) * np.clip(off, -8, 8)
+    learned = np.minimum(gains + np.where(shows, step, 0), _HIGHEST_GAIN_DB)
     return Expectations(excess, mean_off, learned.astype(np.float32))
+
+
+def _total_db(bands: Floats) -> Floats:
+    total: Floats = 10 * np.log10((10 ** (bands / 10)).sum(axis=1))
+    return total

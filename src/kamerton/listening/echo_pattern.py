@@ -31,7 +31,7 @@ _LOWEST_GAIN_DB: Final = -50.0
 _HIGHEST_GAIN_DB: Final = 2.0
 _STEEPEST_DB: Final = 1.5
 """Largest tilt, per band."""
-_FEWEST_CELLS: Final = 6
+_FEWEST_CELLS: Final = 3
 _LITTLE_DB: Final = 150.0
 """A pattern of that much sound (ten cells) says half of what a rich one says."""
 _TOGETHER: Final = 32

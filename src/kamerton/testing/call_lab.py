@@ -228,6 +228,24 @@ class LabCall:
         return 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class LineEcho:
+    """What the caller hears comes back, softer and later."""
+
+    return_loss_db: float
+    delay_s: float
+
+    def of(self, call: LabCall, at_s: float) -> Floats:
+        """20 ms of echo at an instant of the call."""
+        source_s = call.started_s + at_s - self.delay_s
+        for frame in reversed(call.media.heard):
+            if frame.at_s <= source_s + 1e-9:
+                if frame.at_s < source_s - _FRAME_S + 1e-9 or len(frame.pcm) != PHONE.frame_bytes:
+                    break
+                return np.frombuffer(frame.pcm, "<i2") * np.float32(10 ** (-self.return_loss_db / 20))
+        return np.zeros(PHONE.frame_samples, dtype=np.float32)
+
+
 def _within(spans: Sequence[tuple[float, float]], at_s: float) -> bool:
     return any(start_s <= at_s + 1e-9 < end_s - 1e-9 for start_s, end_s in spans)
 
@@ -237,6 +255,7 @@ class CallLab:
     """Makes calls. Change its fields before `call`."""
 
     stt: SpeechToText
+    echo: LineEcho | None = None
     flow: EchoFlow = field(default_factory=EchoFlow)
     router: Router | None = None
     """Decides instead of `flow`: a real assistant's router."""
@@ -291,9 +310,8 @@ class CallLab:
                 callers.cancel_scope.cancel()
             engine.cancel_scope.cancel()
 
-    @staticmethod
-    async def _speak(call: LabCall) -> None:
-        """Send 20 ms of tone or silence every 20 ms, as a phone would."""
+    async def _speak(self, call: LabCall) -> None:
+        """Send 20 ms of tone or silence every 20 ms, as a phone would, with the line's echo."""
         silence = PHONE.silence()
         voice = tone(200.0, FRAME_MS * 50, PHONE, level_dbfs=-15.0)[PHONE.frame_bytes : 2 * PHONE.frame_bytes]
         frame = 0
@@ -301,8 +319,12 @@ class CallLab:
             frame += 1
             await anyio.sleep_until(call.started_s + frame * _FRAME_S)
             at_s = (frame - 1) * _FRAME_S
-            if not _within(call.gaps, at_s):
-                call.media.speak(voice if _within(call.speech, at_s) else silence)
+            if _within(call.gaps, at_s):
+                continue
+            pcm = voice if _within(call.speech, at_s) else silence
+            if self.echo is not None:
+                pcm = (np.frombuffer(pcm, "<i2") + self.echo.of(call, at_s)).astype("<i2").tobytes()
+            call.media.speak(pcm)
 
     def _services(self, metronome: Metronome, vad: VadBatcher) -> CallServices:
         return CallServices(
