@@ -19,8 +19,6 @@ _FULL_SCALE_DB: Final = 20 * math.log10(32768.0)
 _SILENT_POWER: Final = 0.1
 _STILL_POWER: Final = 0.3
 """Mean square below which a quarter of a window did not move: less than one step of 16 bits."""
-
-
 _QUARTER_MEAN: Final = np.full(QUARTERS, 1 / QUARTERS, dtype=np.float32)
 
 

@@ -185,10 +185,10 @@ class VadChannel:
         network needs to know the noise: it keeps what it knew, and hears more of it.
         """
         before = self._before
-        quiet = self._gate.clear
-        if quiet and self._silent_windows >= _RESET_AFTER_SILENT_WINDOWS:
+        clear = self._gate.clear
+        if clear and self._silent_windows >= _RESET_AFTER_SILENT_WINDOWS:
             self.state = _UNSTIRRED
-        while quiet and len(before) > 1:
+        while clear and len(before) > 1:
             before.popleft()
         for heard in before:
             samples = np.frombuffer(heard, "<i2").astype(np.float32) if isinstance(heard, bytes) else heard
