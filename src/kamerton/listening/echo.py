@@ -8,6 +8,7 @@ When nothing was said in time, nothing is taken for an echo, whatever was learne
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from kamerton.listening.echo_path import LEEWAY, EchoPath, expect
 from kamerton.listening.echo_pattern import DELAYS, FRESH, Fit, Patterns, compare, every_delay
 from kamerton.listening.silero import WINDOW_SHAPES, Floats, WindowShape
 
+log = logging.getLogger(__name__)
+
 REACH_S: Final = 0.7
 """How long after our voice its echo may arrive: the longest delay and a room's tail."""
 
@@ -33,12 +36,19 @@ _NEW_LIMIT: Final = 0.50
 _UNLIKELY_LIMIT: Final = 0.30
 """On a line that had no echo so far."""
 _FRESH_LIMIT: Final = 0.50
+"""What the newest windows alone may leave."""
 _KNOWN_LIMIT: Final = 0.36
+"""Where an echo is known, to be that echo moved or grown louder although it looks like a caller."""
 _KNOWN_FRESH_LIMIT: Final = 0.40
+"""What the newest windows alone may leave when it is neither."""
 _LOUDER_DB: Final = 5.0
+"""An echo that is louder by that much is a new one (somebody turned the loudspeaker up)."""
 _FINDS: Final = 3
+"""Windows found at one delay that make a path."""
 _FIND_LIFE_S: Final = 3.0
+"""How long a find counts towards one."""
 _ALIKE_HOPS: Final = 2
+"""How far apart they may be."""
 _RECHECK_WINDOWS: Final = 8
 """On a line without an echo every eighth window of a sound is compared, in case that it has got one."""
 _RECHECK_REACH_S: Final = 0.3
@@ -47,7 +57,9 @@ _SOUND_ENDS_WINDOWS: Final = 4
 
 _LEAST_NOISE_DB: Final = -80.0
 _LEAST_FLOOR_DB: Final = -72.0
+"""Nothing below it is compared."""
 _ABOVE_NOISE_DB: Final = 4.0
+"""How far noise reaches above its mean in a band."""
 
 _NOTHING_SENT: Final[Floats] = np.full((HOPS, BANDS), NOTHING_DB, dtype=np.float32)
 _AROUND: Final = np.arange(-LEEWAY - 1, LEEWAY + 2)
@@ -232,7 +244,10 @@ class EchoEar:
                 if window.call.arrived(window.pcm, window.arrived_s, window.sound is None):
                     asked.append(_Look(window.call, window.sound))
             if asked:
-                self._judge(asked)
+                try:
+                    self._judge(asked)
+                except Exception:  # the boundary to what all calls share: without it windows count as the caller's
+                    log.exception("the echo of our own voice could not be judged")
             windows = later
 
     def _judge(self, looks: list[_Look]) -> None:

@@ -103,7 +103,7 @@ class ModelReply:
                         self._tell()
                         await self._taken.wait()
         except EngineError as error:
-            self.failure = str(error)
+            self.failure = f"{error.code}: {error}"
         finally:
             self._ended = True
             self._tell()
