@@ -22,7 +22,7 @@ from kamerton.domain.audio import AudioFormat
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 STUDIO = AudioFormat(48000)
-PRICE = "тринадцать тысяч двести рублей"
+PRICE = "13 200 ₽"
 CONVERSATION_MS = 120_000
 
 

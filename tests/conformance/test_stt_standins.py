@@ -4,8 +4,15 @@ import pytest
 
 from kamerton.domain.audio import PHONE
 from kamerton.domain.recognition import SpeechToText
+from kamerton.stt.faulty_standin import FaultySpeechToText
+from kamerton.stt.lagging_standin import LaggingSpeechToText, SpokenWord, StreamingTraits
 from kamerton.stt.standin import InstantSpeechToText, ScriptedSpeechToText, ScriptedTurn
-from kamerton.testing.stt_conformance import SttConformance, SttUnderTest
+from kamerton.testing.stt_conformance import (
+    ConnectedSttConformance,
+    SttConformance,
+    SttUnderTest,
+    UtteranceEndingConformance,
+)
 from kamerton.testing.virtual_loop import VirtualLoop
 
 SECOND = PHONE.silence() * 50
@@ -37,3 +44,44 @@ class TestScriptedSpeechToText(OnVirtualClock):
             return ScriptedSpeechToText(script)
 
         return SttUnderTest(make, PHONE, [(SECOND, "сорок"), (SECOND, "двадцать пять")])
+
+
+STREAMING = {
+    "with lag": StreamingTraits(),
+    "without lag": StreamingTraits(lag_ms=0),
+    "continuous": StreamingTraits(continuous=True),
+    "telling words only": StreamingTraits(continuous=True, tells_silence=False),
+}
+ENDING_UTTERANCES = {
+    "in turns": StreamingTraits(utterance_pause_ms=200),
+    "continuous": StreamingTraits(continuous=True, utterance_pause_ms=200),
+}
+WORDS = (
+    (SpokenWord("Сорок", 100, 400), SpokenWord("пять.", 650, 950)),
+    (SpokenWord("Двадцать", 100, 400), SpokenWord("пять.", 450, 800)),
+)
+
+
+def _lagging(traits: StreamingTraits) -> SttUnderTest:
+    async def make() -> SpeechToText:
+        return FaultySpeechToText(LaggingSpeechToText(*WORDS, traits=traits))
+
+    turns = [(SECOND, "сорок пять"), (SECOND, "двадцать пять")]
+    return SttUnderTest(make, PHONE, turns, split=turns[0], interrupt=_interrupt)
+
+
+def _interrupt(stt: SpeechToText) -> None:
+    assert isinstance(stt, FaultySpeechToText)
+    stt.interrupt()
+
+
+class TestLaggingSpeechToText(OnVirtualClock, ConnectedSttConformance):
+    @pytest.fixture(params=list(STREAMING.values()), ids=list(STREAMING))
+    def stt_under_test(self, request: pytest.FixtureRequest) -> SttUnderTest:
+        return _lagging(request.param)
+
+
+class TestLaggingSpeechToTextThatEndsUtterances(OnVirtualClock, UtteranceEndingConformance):
+    @pytest.fixture(params=list(ENDING_UTTERANCES.values()), ids=list(ENDING_UTTERANCES))
+    def stt_under_test(self, request: pytest.FixtureRequest) -> SttUnderTest:
+        return _lagging(request.param)

@@ -9,7 +9,7 @@ from paths import SHARED_AUDIO
 from kamerton.domain.audio import PHONE
 from kamerton.domain.recognition import SpeechToText
 from kamerton.stt.model_files import prepare_whisper_model
-from kamerton.stt.whisper import WhisperSpeechToText
+from kamerton.stt.whisper import WhisperSettings, WhisperSpeechToText
 from kamerton.testing.stt_conformance import SttConformance, SttUnderTest
 
 pytestmark = pytest.mark.engine
@@ -30,7 +30,7 @@ class TestWhisperSpeechToText(SttConformance):
     @pytest.fixture
     def stt_under_test(self, model_dir: Path) -> SttUnderTest:
         async def make() -> SpeechToText:
-            return await WhisperSpeechToText.load(model_dir)
+            return await WhisperSpeechToText.load(model_dir, WhisperSettings(engines=2))
 
         return SttUnderTest(
             make,

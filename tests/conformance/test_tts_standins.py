@@ -1,5 +1,5 @@
 from kamerton.testing.tts_conformance import TextToSpeechConformance
-from kamerton.tts.standin import IndexedToneTextToSpeech, ToneTextToSpeech
+from kamerton.tts.standin import BabbleTextToSpeech, IndexedToneTextToSpeech, ToneTextToSpeech
 
 
 class TestTone(TextToSpeechConformance):
@@ -10,3 +10,8 @@ class TestTone(TextToSpeechConformance):
 class TestIndexedTones(TextToSpeechConformance):
     def make_voice(self) -> IndexedToneTextToSpeech:
         return IndexedToneTextToSpeech(ms_per_character=50.0)
+
+
+class TestBabble(TextToSpeechConformance):
+    def make_voice(self) -> BabbleTextToSpeech:
+        return BabbleTextToSpeech()

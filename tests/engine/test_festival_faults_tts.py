@@ -14,7 +14,8 @@ from kamerton.tts.festival import FestivalTextToSpeech
 pytestmark = [pytest.mark.engine, pytest.mark.anyio]
 
 INTERPRETER = """#!{python}
-import re, sys, time, wave
+import os, re, shutil, sys, time, wave
+MARK = os.path.join(os.path.dirname(sys.argv[0]), "lost-once")
 for line in sys.stdin:
     if "зависни" in line:
         time.sleep(60)
@@ -25,6 +26,10 @@ for line in sys.stdin:
     elif "ошибка" in line:
         continue
     path = re.search(r'"([^"]+[.]wav)"', line)
+    if "пропади" in line.lower() and not os.path.exists(MARK):
+        open(MARK, "w").close()
+        shutil.rmtree(os.path.dirname(path[1]))
+        continue
     if path:
         with wave.open(path[1], "wb") as file:
             file.setparams((1, 2, 16000, 0, "NONE", ""))
@@ -45,6 +50,10 @@ def program(tmp_path: Path) -> str:
     return str(path)
 
 
+def left_in(folder: Path) -> list[Path]:
+    return list(folder.glob("kamerton-festival-*"))
+
+
 @pytest.mark.parametrize("deadly", ["зависни", "умри", "мусор", "ошибка", "кусок"])
 async def test_a_clause_that_breaks_it_fails_alone_after_a_retry(program: str, deadly: str) -> None:
     with nothing_left_over():
@@ -56,6 +65,19 @@ async def test_a_clause_that_breaks_it_fails_alone_after_a_retry(program: str, d
         assert 400 < duration_ms(chunks) < 600
         assert voice.processes_started == 3
         await voice.aclose()
+
+
+async def test_a_folder_lost_in_mid_clause_costs_a_retry_and_no_words(
+    program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with nothing_left_over():
+        voice = FestivalTextToSpeech(program=program, processes=1, clause_deadline_s=6.0)
+        chunks = await heard(voice.speak("Раз. Пропади один раз.", language="ru", audio_format=PHONE))
+        assert [chunk.text for chunk in chunks] == ["Раз.", "Пропади один раз."]
+        assert voice.processes_started == 2
+        await voice.aclose()
+    assert left_in(tmp_path) == []
 
 
 async def test_what_was_said_before_the_fault_stays_said(program: str) -> None:

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import anyio
@@ -96,3 +97,31 @@ def test_a_missing_program_or_voice_folder_is_explained() -> None:
     assert "voice is not installed" in str(why_unavailable(voice_folder=Path("no-such-folder")))
     with pytest.raises(ModelError, match="apt-get install"):
         FestivalTextToSpeech(program="no-such-festival")
+
+
+@pytest.mark.anyio
+async def test_a_lost_folder_for_its_files_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with nothing_left_over():
+        voice = FestivalTextToSpeech(processes=1, clause_deadline_s=30.0)
+        before = await heard(voice.speak("Добрый день.", language="ru", audio_format=PHONE))
+        (folder,) = folders(tmp_path)
+        shutil.rmtree(folder)
+        after = await heard(voice.speak("Добрый день.", language="ru", audio_format=PHONE))
+        assert duration_ms(after) == duration_ms(before)
+        assert voice.processes_started == 1
+        await voice.aclose()
+    assert folders(tmp_path) == []
+
+
+@pytest.mark.anyio
+async def test_what_was_said_does_not_stay_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    voice = FestivalTextToSpeech(processes=1, clause_deadline_s=30.0)
+    await heard(voice.speak("Ваш номер восемь.", language="ru", audio_format=PHONE))
+    assert [path.name for folder in folders(tmp_path) for path in folder.iterdir()] == []
+    await voice.aclose()
+
+
+def folders(parent: Path) -> list[Path]:
+    return list(parent.iterdir())

@@ -55,7 +55,7 @@ async def mixed_call(model_url: str) -> CallOutcome:
         anyio.create_task_group() as tasks,
     ):
         port: int = await tasks.start(transport.serve, engine.handler)
-        outcome = await run_call(port, lines, recorder, assistant=engine.assistant.name)
+        outcome = await run_call(port, lines, recorder)
         tasks.cancel_scope.cancel()
     return outcome
 

@@ -357,3 +357,76 @@ def test_every_state_can_be_reached_and_left_with_a_good_bye(call: Call, state: 
 
 def test_the_ways_cover_the_whole_scenario(assistant: Assistant) -> None:
     assert {*WAYS, "goodbye"} == set(assistant.flow.states)
+
+
+NOT_AGREED = (
+    "конечно, нет",
+    "не оформляйте",
+    "мы не согласны",
+    "не всё верно",
+    "да ладно!",
+    "да, но дорого",
+    "хорошо, а дешевле нельзя?",
+    "отлично, но мощность не та",
+    "нет, всё верно",
+    "пока не надо",
+    "не беру",
+    "верно?",
+    "так",
+)
+
+
+@pytest.mark.parametrize("said", NOT_AGREED)
+def test_no_sale_is_confirmed_by_less_than_a_yes(call: Call, said: str) -> None:
+    caller = call(*QUOTED, said)
+    assert caller.state not in {"saved", "apply"}
+
+
+def test_one_reading_that_agrees_is_no_consent_when_the_other_refuses(call: Call) -> None:
+    caller = call(*QUOTED)
+    caller.say("Не все верно.", "Все верно.")
+    assert caller.state != "saved"
+    caller = call(*QUOTED)
+    caller.say("Да, всё верно.", "Да ладно.")
+    assert caller.state == "confirm"
+
+
+@pytest.mark.parametrize("said", ["да, всё верно", "не против", "да нет, всё верно", "нет проблем, давайте", "годится"])
+def test_a_plain_yes_confirms(call: Call, said: str) -> None:
+    assert call(*QUOTED, said).state == "saved"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Всем пока!",
+        "До новых встреч!",
+        "Спасибо за просмотр!",
+        "пока что",
+        "пока думаю",
+        "подождите, пока я найду",
+        "вы перезвоните?",
+        "не надо прощаться",
+        "не переключайте меня",
+        "не надо оператора",
+        "оператор не нужен",
+        "неправильно",
+        "не всё",
+        "не так быстро",
+    ],
+)
+@pytest.mark.parametrize("state", ["ask_power", "confirm", "saved"])
+def test_nothing_but_a_wish_to_leave_ends_or_moves_the_call(call: Call, state: str, said: str) -> None:
+    caller = call(*WAYS[state], said)
+    assert caller.last.action is None
+
+
+@pytest.mark.parametrize("said", ["Пока.", "ну всё, пока", "Спасибо, пока-пока!", "мне ничего не надо, до свидания"])
+def test_a_good_bye_is_one(call: Call, said: str) -> None:
+    assert call(*QUOTED, "да", said).last.action == END_CALL
+
+
+@pytest.mark.parametrize("said", ["1111 2222 3333 4444", "8 912 345 67 89", "номер карты 1111", "45 08 123456"])
+def test_digits_of_a_card_or_a_phone_are_no_engine_power(call: Call, said: str) -> None:
+    caller = call(said)
+    assert (caller.value("engine_power"), caller.state) == (None, "greeting")

@@ -3,8 +3,10 @@
 import csv
 import re
 import wave
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import anyio
 import numpy as np
 import pytest
 import soxr
@@ -12,13 +14,13 @@ from num2words import num2words
 from paths import SHARED_AUDIO
 from rapidfuzz import fuzz
 
-from kamerton.domain.audio import PHONE, WIDEBAND, AudioFormat
+from kamerton.domain.audio import PHONE, WIDEBAND, AudioFormat, AudioFrame
 from kamerton.domain.errors import EngineError, ModelError
-from kamerton.domain.recognition import RecognitionHint
+from kamerton.domain.recognition import Final, RecognitionHint
 from kamerton.stt.decode_queue import DecodeRequest
 from kamerton.stt.model_files import prepare_whisper_model
 from kamerton.stt.readings import Transcript
-from kamerton.stt.whisper import WhisperEngine, WhisperSpeechToText
+from kamerton.stt.whisper import WhisperEngine, WhisperSettings, WhisperSpeechToText
 
 pytestmark = pytest.mark.engine
 
@@ -47,7 +49,7 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whisper(model_dir: Path) -> WhisperEngine:
-    return WhisperEngine(model_dir, cpu_threads=2)
+    return WhisperEngine(model_dir, engines=2)
 
 
 def _lines() -> list[tuple[str, str]]:
@@ -116,6 +118,15 @@ def test_yes_and_no_are_understood_where_they_are_expected(whisper: WhisperEngin
     assert _words(transcript.text).split()[0] == ("нет" if "no-" in name else "да")
 
 
+@pytest.mark.parametrize("decibels", [10, 5])
+def test_a_short_yes_is_understood_in_noise_without_a_hint(whisper: WhisperEngine, decibels: int) -> None:
+    clean = np.frombuffer(_turn("synthetic/yes-short.wav"), "<i2").astype(float)
+    level = np.sqrt(np.mean(clean[2400:-1920] ** 2)) * 10 ** (-decibels / 20)
+    noisy = clean + np.random.default_rng(1).standard_normal(clean.size) * level
+    pcm = noisy.clip(-32768, 32767).astype("<i2").tobytes()
+    assert _words(_decode(whisper, pcm).text) == "да"
+
+
 def _noises() -> dict[str, bytes]:
     random = np.random.default_rng(7)
     second = np.arange(PHONE.rate_hz) / PHONE.rate_hz
@@ -133,11 +144,9 @@ def _noises() -> dict[str, bytes]:
     return {name: (sound * 32767).clip(-32768, 32767).astype("<i2").tobytes() for name, sound in sounds.items()}
 
 
-@pytest.mark.parametrize("phrases", [(), POWER], ids=["no hint", "number hint"])
+@pytest.mark.parametrize("phrases", [(), POWER, YES_NO], ids=["no hint", "number hint", "yes or no hint"])
 @pytest.mark.parametrize("name", [*_noises(), "uhu"])
-def test_noise_is_no_text_even_where_a_number_is_expected(
-    whisper: WhisperEngine, name: str, phrases: tuple[str, ...]
-) -> None:
+def test_noise_is_no_text_whatever_is_expected(whisper: WhisperEngine, name: str, phrases: tuple[str, ...]) -> None:
     pcm = _turn("synthetic/uhu.wav") if name == "uhu" else _noises()[name]
     assert _decode(whisper, pcm, phrases) == Transcript()
 
@@ -155,6 +164,28 @@ def test_a_turn_of_28_seconds_is_understood(whisper: WhisperEngine) -> None:
     heard = _words(_decode(whisper, speech, POWER).text)
     wanted = [text for _, text in lines[:6]]
     assert sum(fuzz.partial_ratio(_words(text), heard) >= 80 for text in wanted) >= 5, heard
+
+
+@pytest.mark.anyio
+async def test_a_turn_of_40_seconds_is_heard_from_its_beginning_to_its_end(model_dir: Path) -> None:
+    lines = [(name, text) for name, text in FREE_SPEECH if len(text) > 15]
+    speech = b"".join(_turn(name) for name, _ in lines * 2)[: 40 * PHONE.rate_hz * 2]
+    assert len(speech) == 40 * PHONE.rate_hz * 2
+    stt = await WhisperSpeechToText.load(model_dir, WhisperSettings(engines=2, final_deadline_s=30))
+    async with stt.open(PHONE) as stream:
+        stream.begin_turn(1, RecognitionHint())
+        for at in range(0, len(speech), PHONE.frame_bytes):
+            stream.push(AudioFrame(speech[at : at + PHONE.frame_bytes], PHONE, at // 2))
+        stream.end_of_turn()
+        with anyio.fail_after(40):
+            final = await anext(aiter(stream))
+        assert stream.dropped_ms == 0
+    await stt.aclose()
+    assert isinstance(final, Final)
+    heard = _words(final.text)
+    assert fuzz.partial_ratio(_words(lines[0][1]), heard[:80]) >= 80, heard
+    wanted = [text for _, text in lines]
+    assert sum(fuzz.partial_ratio(_words(text), heard) >= 80 for text in wanted) >= len(wanted) - 2, heard
 
 
 @pytest.mark.parametrize("size", [2, 320, 1600])
@@ -187,3 +218,22 @@ async def test_a_corrupt_model_is_told(tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_bytes(b"no weights at all")
     with pytest.raises(ModelError, match="cannot be loaded"):
         await WhisperSpeechToText.load(tmp_path)
+
+
+def test_two_threads_that_decode_at_once_read_what_one_reads(whisper: WhisperEngine) -> None:
+    turns = [_turn("number-150.wav"), _turn("tomorrow.wav")] * 4
+    alone = [_decode(whisper, pcm, POWER) for pcm in turns[:2]]
+    with ThreadPoolExecutor(2) as threads:
+        together = list(threads.map(lambda pcm: _decode(whisper, pcm, POWER), turns))
+    assert together == alone * 4
+
+
+@pytest.mark.anyio
+async def test_what_it_can_carry_is_measured_at_the_start_or_told_by_the_settings(model_dir: Path) -> None:
+    measured = await WhisperSpeechToText.load(model_dir)
+    told = await WhisperSpeechToText.load(model_dir, WhisperSettings(max_calls=3))
+    assert (measured.state.max_calls or 0) >= 1
+    assert told.state.max_calls == 3
+    assert measured.state.trouble == ""
+    for stt in (measured, told):
+        await stt.aclose()

@@ -120,7 +120,7 @@ async def test_a_caller_gets_the_right_quote_and_a_good_bye(office: Office) -> N
     assert report.turns[0].path == "greeting"
     answered_turns = [turn for turn in asked(report) if turn.outcome == "played"]
     assert [turn.state_after for turn in answered_turns[:3]] == ["ask_drivers", "ask_age", "confirm"], shown(outcome)
-    assert "тринадцать тысяч двести рублей" in answered_turns[2].reply_text
+    assert "13 200 ₽" in answered_turns[2].reply_text
     assert (answered_turns[-1].intent, answered_turns[-1].state_after) == ("goodbye", "goodbye"), shown(outcome)
     assert report.ended_by == "bot"
     went_on = [turn for turn in report.turns if turn.outcome != "played"]
@@ -160,9 +160,9 @@ async def test_an_interruption_is_understood_and_a_correction_recomputes_the_pri
     assert greeting.reply_text.startswith(greeting.heard_text)
     first, *_, quote, corrected = asked(report)
     assert first.entities["number"] == 125, shown(outcome)
-    assert "сто двадцать пять лошадиных сил" in quote.reply_text
+    assert "125 лошадиных сил" in quote.reply_text
     assert (corrected.intent, corrected.state_before, corrected.state_after) == ("correct", "confirm", "confirm")
-    assert "сто пятьдесят лошадиных сил" in corrected.reply_text
+    assert "150 лошадиных сил" in corrected.reply_text
     assert (report.state["engine_power"], report.state["final_price"]) == (150, 13200)
 
 

@@ -199,15 +199,15 @@ async def test_a_bug_of_the_brain_ends_that_call_politely_and_no_other() -> None
     assert healthy.of_kind(TurnFinished)[-1].user_text == "да."
 
 
-async def test_a_bug_inside_the_clock_ends_that_call_and_no_other() -> None:
+async def test_a_bug_of_who_watches_harms_no_call() -> None:
     calls = lab()
     calls.observers = (RaisingObserver("lab-1"),)
-    async with calls.calls(2) as (healthy, broken):
-        await broken.until(4.0)
-        assert broken.media.end_reason is not None
-        assert healthy.media.end_reason is None
-        assert healthy.of_kind(TurnFinished)[0].outcome == "played"
-    assert [f.ended_by for f in broken.of_kind(CallFinished)] == ["error"]
+    async with calls.calls(2) as (healthy, unseen):
+        await unseen.until(4.0)
+        for call in (healthy, unseen):
+            assert call.media.end_reason is None
+            assert call.of_kind(TurnFinished)[0].outcome == "played"
+    assert [f.ended_by for f in unseen.of_kind(CallFinished)] == ["caller"]
 
 
 async def test_slow_words_are_covered_by_fillers_that_never_repeat() -> None:
@@ -238,3 +238,39 @@ async def test_a_click_while_the_transcript_is_awaited_does_not_lose_the_turn() 
         call.says(4.95, 4.99)
         await call.until(9.0)
     assert call.of_kind(TurnFinished)[-1].user_text == "сто."
+
+
+async def test_a_call_whose_turn_loop_is_stuck_ends_with_an_apology() -> None:
+    calls = lab()
+    calls.call_settings = CallSettings(events=16)
+    async with calls.call() as call:
+        await call.until(3.0)
+        for _ in range(40):
+            call.media.press("1")
+        await call.until(9.0)
+        assert call.media.goodbye
+        assert call.loud_at(3.5) > 1000
+    assert [finished.ended_by for finished in call.of_kind(CallFinished)] == ["error"]
+
+
+@dataclass(slots=True)
+class ForgetfulVoice(ToneVoice):
+    """Loses the apology from its cache after the call has begun; making it anew takes `delay_s`."""
+
+    forgets_after_s: float = 1.0
+
+    def cached(self, text: str, audio_format: AudioFormat) -> Clip | None:
+        lost = text == LAB_PHRASES["apology"] and anyio.current_time() > self.forgets_after_s
+        return None if lost else ToneVoice.cached(self, text, audio_format)
+
+
+@pytest.mark.parametrize(("forgets_after_s", "delay_s"), [(1.0, 1e6), (-1.0, 0.5)], ids=["evicted", "never there"])
+async def test_an_apology_that_is_not_in_the_cache_is_no_silence(forgets_after_s: float, delay_s: float) -> None:
+    calls = CallLab(ScriptedSpeechToText((ScriptedTurn("сто."),)))
+    calls.flow = RaisingFlow()
+    calls.voice = ForgetfulVoice(delay_s=delay_s, forgets_after_s=forgets_after_s)
+    async with calls.call() as call:
+        call.says(3.0, 4.0)
+        await call.until(9.0)
+        assert call.media.goodbye
+        assert call.loud_at(5.4) > 1000

@@ -115,15 +115,6 @@ async def test_speaking_through_an_uninterruptible_greeting_is_answered_after_it
     assert [turn.user_text for turn in answers(call)] == ["сто."]
 
 
-async def test_a_monologue_is_taken_in_pieces_and_answered_as_a_whole() -> None:
-    async with lab(ScriptedTurn("первая часть"), ScriptedTurn("вторая часть.")).call() as call:
-        call.says(3.0, 43.0)
-        await call.until(50.0)
-    assert [turn.outcome for turn in answers(call)] == ["cut", "played"]
-    assert answers(call)[0].ended_because == "ceiling"
-    assert call.of_kind(CallFinished)[0].variables["said"] == ("первая часть вторая часть.",)
-
-
 async def test_two_sentences_with_a_pause_are_one_turn() -> None:
     script = ScriptedTurn("мне нужна страховка. на машину.", pause_texts=("мне нужна страховка",))
     async with lab(script).call() as call:

@@ -284,10 +284,10 @@ async def test_speech_into_the_filler_before_an_answer_goes_on_with_the_turn() -
     made.voice = PreparingVoice(ready=False, delay_s=0.4, at_hand=(filler,))
     async with made.call() as call:
         call.says(4.0, 5.0)
-        call.says(7.0, 8.0)
+        call.says(5.65, 6.6)
         await call.until(20.0)
-    skipped, answered = call.of_kind(TurnFinished)[1:3]
-    assert (skipped.outcome, skipped.heard_text) == ("skipped", "")
+    unheard, answered = call.of_kind(TurnFinished)[1:3]
+    assert (unheard.outcome in ("skipped", "cut"), unheard.heard_text) == (True, "")
     assert answered.user_text == "сто двести."
 
 

@@ -1,143 +1,71 @@
-"""The AudioSocket server over real sockets: what callers and strangers may do to it."""
+"""Calls over AudioSocket, on real sockets: audio, formats, and the ways in which a call ends."""
 
 import logging
+import os
 import socket
-from collections.abc import Awaitable, Callable
+import struct
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import anyio
 import anyio.lowlevel
+import psutil
 import pytest
-from anyio.abc import SocketStream
+from audiosocket_stage import HOST, QUICK, dial, served
 
 from kamerton.domain.audio import PHONE, WIDEBAND, AudioFormat
 from kamerton.domain.errors import CallEnded, ConfigurationError
-from kamerton.domain.media import CallHandler, CallMedia
+from kamerton.domain.media import CallMedia
 from kamerton.testing.media_stage import Operator, numbered_frames
-from kamerton.transports.admission import CallGate, CallLimits
-from kamerton.transports.audiosocket.client import AudioSocketCaller
 from kamerton.transports.audiosocket.codec import encode_audio, encode_uuid
 from kamerton.transports.audiosocket.server import AudioSocketTransport
 from kamerton.transports.audiosocket.settings import AudioSocketSettings
-from kamerton.transports.refusal import BusyLine
 
 pytestmark = [pytest.mark.anyio, pytest.mark.socket]
 
-HOST = "127.0.0.1"
-QUICK = AudioSocketSettings(port=0, rate_hz=8000, close_timeout_s=0.3)
 
-
-async def served(
-    transport: AudioSocketTransport, handler: CallHandler, scene: Callable[[int], Awaitable[None]]
-) -> AudioSocketTransport:
-    """Serve while the scene plays; `scene` gets the port."""
-    async with anyio.create_task_group() as serving:
-        port = await serving.start(transport.serve, handler)
-        with anyio.fail_after(20):
-            await scene(port)
-        serving.cancel_scope.cancel()
-    assert transport.port == 0
-    return transport
-
-
-async def everything(stream: SocketStream) -> bytes:
-    """All bytes until the server closes."""
-    received = b""
-    while True:
-        try:
-            received += await stream.receive()
-        except (anyio.EndOfStream, anyio.BrokenResourceError):
-            return received
-
-
-async def dial(port: int, audio_format: AudioFormat = PHONE, call_id: UUID | None = None) -> AudioSocketCaller:
-    return await AudioSocketCaller.dial(HOST, port, call_id or uuid4(), audio_format)
-
-
-@pytest.mark.parametrize(
-    "garbage",
-    [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\x00" * 100, b"\0" * 1000, b"\x10\x01\x40" * 200],
-)
-async def test_garbage_ends_its_own_connection_with_a_clear_line(
-    garbage: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
-    operator = Operator()
-
-    async def scene(port: int) -> None:
-        async with await dial(port) as caller:
-            media = await operator.answer()
-            async with await anyio.connect_tcp(HOST, port) as stranger:
-                await stranger.send(garbage)
-                assert await everything(stranger) == b"\0\0\0"
-            frame = numbered_frames(PHONE, 1)[0]
-            media.send(frame)
-            assert await caller.hear(320) == frame
-
-    with caplog.at_level(logging.WARNING):
-        transport = await served(AudioSocketTransport(QUICK), operator, scene)
-    assert transport.counters["ended_protocol_error"] == 1
-    assert [record.message for record in caplog.records] == [
-        "an AudioSocket connection is closed: it breaks the protocol"
-    ]
-    assert "is this an AudioSocket client?" in str(vars(caplog.records[0])["reason"])
-
-
-async def test_a_malformed_message_ends_that_call_only() -> None:
-    operators = [Operator(), Operator()]
-    waiting = iter(operators)
-
-    async def handler(media: CallMedia) -> None:
-        await next(waiting)(media)
-
-    async def scene(port: int) -> None:
-        async with await dial(port) as caller, await anyio.connect_tcp(HOST, port) as broken:
-            await operators[0].answer()
-            await broken.send(encode_uuid(uuid4()) + encode_audio(8000, bytes(320)) + b"\x10\x00\x03abc")
-            assert (await everything(broken)).endswith(b"\0\0\0")
-            await operators[1].sink.until(lambda sink: bool(sink.hang_ups))
-            assert operators[1].sink.hang_ups == [("hang_up", "protocol_error")]
-            assert operators[0].sink.hang_ups == []
-            await caller.speak(bytes(320))
-            await operators[0].sink.until(lambda sink: len(sink.frames) == 1)
-
-    await served(AudioSocketTransport(QUICK), handler, scene)
-
-
-async def test_a_stranger_that_says_nothing_is_closed_in_time() -> None:
-    async def scene(port: int) -> None:
-        async with await anyio.connect_tcp(HOST, port) as stranger:
-            assert await everything(stranger) == b"\0\0\0"
-
-    settings = AudioSocketSettings(port=0, identify_timeout_s=0.2)
-    transport = await served(AudioSocketTransport(settings), Operator(), scene)
-    assert transport.counters["ended_no_uuid"] == 1
-
-
-async def test_strangers_that_only_connect_are_bounded() -> None:
-    async def scene(port: int) -> None:
-        async with await anyio.connect_tcp(HOST, port), await anyio.connect_tcp(HOST, port) as second:
-            assert await everything(second) == b"\0\0\0"
-
-    transport = await served(AudioSocketTransport(AudioSocketSettings(port=0, max_pending=1)), Operator(), scene)
-    assert transport.counters["crowded_out"] == 1
-
-
-async def test_a_caller_without_audio_is_served_and_in_the_end_taken_for_half_open() -> None:
+async def test_a_caller_who_sends_nothing_stays() -> None:
     operator = Operator()
 
     async def scene(port: int) -> None:
         async with await dial(port) as caller:
             media = await operator.answer()
             assert media.info.format == PHONE
+            with anyio.move_on_after(1.5):
+                await caller.goodbye()
+            assert operator.sink.events == []
             frame = numbered_frames(PHONE, 1)[0]
             media.send(frame)
             assert await caller.hear(320) == frame
-            assert await caller.goodbye()
 
-    settings = AudioSocketSettings(port=0, idle_timeout_s=0.4, close_timeout_s=0.3)
+    settings = AudioSocketSettings(port=0, dead_peer_s=1.0, identify_timeout_s=0.5, close_timeout_s=0.3)
     await served(AudioSocketTransport(settings), operator, scene)
-    assert operator.sink.hang_ups == [("hang_up", "half_open")]
+
+
+async def test_a_dead_machine_is_left_to_the_kernel_to_find() -> None:
+    """It cannot be taken off a loopback; what is told to the kernel can be read."""
+    seen: list[dict[str, int]] = []
+
+    class Looking(Operator):
+        async def __call__(self, media: CallMedia) -> None:
+            for connection in psutil.Process().net_connections("tcp"):
+                if connection.raddr and connection.laddr[1] == ports[0]:
+                    with socket.socket(fileno=os.dup(connection.fd)) as wire:
+                        options = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
+                        tcp = socket.IPPROTO_TCP
+                        seen.append({name: wire.getsockopt(tcp, getattr(socket, name)) for name in options})
+            await super().__call__(media)
+
+    ports: list[int] = []
+    operator = Looking()
+
+    async def scene(port: int) -> None:
+        ports.append(port)
+        async with await dial(port):
+            await operator.answer()
+
+    await served(AudioSocketTransport(QUICK), operator, scene)
+    assert seen == [{"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 20_000}]
 
 
 @pytest.mark.parametrize(
@@ -250,101 +178,88 @@ async def test_a_slow_reader_that_catches_up_keeps_the_call() -> None:
     await served(AudioSocketTransport(QUICK), operator, scene)
 
 
-async def test_a_live_calls_id_cannot_be_taken_over() -> None:
+async def test_a_reset_is_a_hang_up_like_any_other() -> None:
     operator = Operator()
 
     async def scene(port: int) -> None:
-        call_id = uuid4()
-        async with await dial(port, call_id=call_id) as caller:
+        with socket.create_connection((HOST, port)) as caller:
+            caller.sendall(encode_uuid(uuid4()))
             media = await operator.answer()
-            assert media.info.call_id == str(call_id)
-            async with await dial(port, call_id=call_id) as thief:
-                assert await thief.goodbye()
-            frame = numbered_frames(PHONE, 1)[0]
-            media.send(frame)
-            assert await caller.hear(320) == frame
+            media.send(bytes(320))
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await operator.sink.until(lambda sink: bool(sink.hang_ups))
+        operator.released.set()
 
     transport = await served(AudioSocketTransport(QUICK), operator, scene)
-    assert transport.counters["duplicate"] == 1
+    assert operator.sink.hang_ups == [("hang_up", "hung_up")]
+    assert transport.counters["ended_hung_up"] == 1
 
 
-async def test_calls_over_the_limit_hear_the_busy_line_and_further_ones_are_cut() -> None:
-    operator = Operator()
-    clip = b"".join(numbered_frames(PHONE, 25)) + b"\x01\x00"
-    gate = CallGate(CallLimits(max_calls=1, max_refusals=1))
-
-    async def scene(port: int) -> None:
-        async with await dial(port) as caller:
-            media = await operator.answer()
-            async with await dial(port) as refused:
-                assert await refused.hear(320) == clip[:320]
-                async with await dial(port) as turned_away:
-                    assert await turned_away.goodbye()
-                    with pytest.raises(CallEnded):
-                        await turned_away.hear(2)
-                assert await refused.hear(320 * 25) == clip[320:].ljust(320 * 25, b"\0")
-                assert await refused.goodbye()
-            frame = numbered_frames(PHONE, 1)[0]
-            media.send(frame)
-            assert await caller.hear(320) == frame
-
-    transport = AudioSocketTransport(QUICK, gate=gate, refuse=BusyLine({8000: clip}, "Все линии заняты."))
-    await served(transport, operator, scene)
-    assert (transport.counters["refused"], transport.counters["turned_away"]) == (1, 1)
-    assert (gate.live, gate.refusing) == (0, 0)
-
-
-async def test_two_hundred_calls_at_once_are_all_answered() -> None:
+async def test_the_last_word_is_followed_by_silence_before_the_line_is_closed() -> None:
     async def handler(media: CallMedia) -> None:
-        media.send(bytes(320))
+        media.send(b"\x07\x00" * 160)
         await media.hang_up("done")
 
-    async def call(port: int) -> None:
+    async def scene(port: int) -> None:
         async with await dial(port) as caller:
-            assert await caller.hear(320) == bytes(320)
+            assert await caller.hear(320) == b"\x07\x00" * 160
+            assert await caller.hear(10 * 320) == bytes(10 * 320)
             assert await caller.goodbye()
+            with pytest.raises(CallEnded):
+                await caller.hear(2)
+
+    await served(AudioSocketTransport(QUICK), handler, scene)
+
+
+async def test_hold_reaches_the_call_that_is_meant() -> None:
+    operator = Operator()
+    transport = AudioSocketTransport(QUICK)
 
     async def scene(port: int) -> None:
-        async with anyio.create_task_group() as callers:
-            for _ in range(200):
-                callers.start_soon(call, port)
+        async with await dial(port):
+            media = await operator.answer()
+            assert transport.hold(media.info.call_id, True)
+            assert transport.hold(media.info.call_id, False)
+            assert not transport.hold("another", True)
+            assert operator.sink.events == [("hold", True), ("hold", False)]
 
-    settings = AudioSocketSettings(port=0, rate_hz=8000, max_pending=200)
-    transport = await served(AudioSocketTransport(settings), handler, scene)
-    assert transport.counters["served"] == 200
-
-
-async def test_stopping_closes_strangers_too() -> None:
-    transport = AudioSocketTransport(QUICK)
-    async with anyio.create_task_group() as serving:
-        port = await serving.start(transport.serve, Operator())
-        stranger = await anyio.connect_tcp(HOST, port)
-        async with stranger:
-            await stranger.send(b"\x01")
-            with anyio.fail_after(5):
-                while not transport.counters["accepted"]:
-                    await anyio.lowlevel.checkpoint()
-                serving.cancel_scope.cancel()
-                with anyio.CancelScope(shield=True):
-                    assert await everything(stranger) == b"\0\0\0"
+    await served(transport, operator, scene)
 
 
-async def test_a_busy_port_is_explained() -> None:
-    with socket.socket() as taken:
-        taken.bind((HOST, 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(ConfigurationError, match=f"port {port}: the port is in use; stop the program"):
-            await AudioSocketTransport(AudioSocketSettings(port=port)).serve(Operator())
+async def test_wideband_that_comes_late_is_told_and_known_at_the_next_call(caplog: pytest.LogCaptureFixture) -> None:
+    operators = [Operator(), Operator()]
+    waiting = iter(operators)
 
+    async def handler(media: CallMedia) -> None:
+        await next(waiting)(media)
 
-async def test_an_address_of_another_machine_is_explained() -> None:
-    with pytest.raises(ConfigurationError, match="set the host of the AudioSocket server"):
-        await AudioSocketTransport(AudioSocketSettings(host="192.0.2.1", port=0)).serve(Operator())
+    async def scene(port: int) -> None:
+        async with await dial(port, WIDEBAND) as late:
+            assert (await operators[0].answer()).info.format == PHONE
+            for _ in range(40):
+                await late.speak(WIDEBAND.silence())
+            await operators[0].sink.until(lambda sink: len(sink.frames) >= 30)
+        async with await dial(port, WIDEBAND):
+            assert (await operators[1].answer()).info.format == WIDEBAND
+
+    transport = await served(AudioSocketTransport(AudioSocketSettings(port=0)), handler, scene)
+    assert transport.counters["narrowed"] == 1
+    (told,) = [record.message for record in caplog.records if record.levelno == logging.WARNING]
+    assert "audiosocket.rate_hz to 16000" in told
+    assert "Answer()" in told
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"rate_hz": 44100}, {"port": -1}, {"port": 70000}, {"idle_timeout_s": 0.0}, {"unsent_ms": -1.0}], ids=str
+    "wrong",
+    [
+        {"rate_hz": 44100},
+        {"port": -1},
+        {"port": 70000},
+        {"dead_peer_s": 0.0},
+        {"hang_up_tail_ms": -1.0},
+        {"unsent_ms": -1.0},
+    ],
+    ids=str,
 )
 async def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(wrong))):

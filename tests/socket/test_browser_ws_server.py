@@ -121,6 +121,16 @@ async def test_unknown_host_names_are_refused_everywhere() -> None:
     await served(scene)
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1:x@evil.com", "127.0.0.1:80@evil.com", "evil.com#127.0.0.1", "[::1"])
+@pytest.mark.parametrize("allowed", [("127.0.0.1", "[::1]"), ("*",)], ids=["named", "any"])
+async def test_what_is_no_host_is_refused(host: str, allowed: tuple[str, ...]) -> None:
+    async def scene(place: str) -> None:
+        async with httpx.AsyncClient(base_url=f"http://{place}", trust_env=False) as client:
+            assert (await client.get("/healthz", headers={"Host": host})).status_code == 400
+
+    await served(scene, settings=WebSettings(port=0, allowed_hosts=allowed))
+
+
 @pytest.mark.parametrize(
     ("origin", "welcome"),
     [("http://{place}", True), ("https://partner.example", True), ("https://evil.example", False), ("null", False)],

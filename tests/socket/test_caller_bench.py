@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from kamerton.audio.tone import tone
 from kamerton.audio.wav import write_wav_file
-from kamerton.cli.bench import bench, run_step
+from kamerton.cli.bench import bench
+from kamerton.cli.bench_run import run_step
 from kamerton.cli.bench_server import server_under_test
 from kamerton.domain.audio import PHONE
 from kamerton.domain.errors import EngineError
@@ -71,12 +72,13 @@ def test_a_run_measures_server_and_callers(tmp_path: Path, recordings: Path) -> 
     script.write_text(SCRIPTED_SERVER, encoding="utf-8")
     warm_up = LoadPlan(calls=1, seconds=1.0, ramp_s=0.0)
     plan = LoadPlan(calls=4, seconds=5.0, ramp_s=0.5)
-    run = run_step(plan, recordings, serve=(sys.executable, str(script)), warm_up=warm_up)
+    run = run_step(plan, recordings, serve=(sys.executable, str(script)), warm_up=warm_up, idle_s=0.5)
     figures = run["figures"]
     assert run["calls"] == figures["calls_made"] == 4
     assert figures["turns"] >= 4
     assert figures["missed_turns"] == 0
     assert figures["calls_failed"] == 0
+    assert (run["line"]["line"], figures["withheld_frames"], figures["lost_frames"]) == ("clean", 0, 0)
     assert figures["tasks_left"] == 0
     assert figures["cpu_s_per_call_minute"] > 0
     assert figures["memory_mb_before"] > 0
@@ -85,6 +87,20 @@ def test_a_run_measures_server_and_callers(tmp_path: Path, recordings: Path) -> 
     assert figures["server_gc_pause_max_ms"] == 1.5
     assert figures["load"]["core_share"] > 0
     json.dumps(run)
+
+
+def test_a_bad_line_is_felt_by_a_real_server(recordings: Path) -> None:
+    """Stand-in engines, real listening: the callers' phones send only while there is something to hear."""
+    warm_up = LoadPlan(calls=1, seconds=1.0, ramp_s=0.0)
+    plan = LoadPlan(calls=2, seconds=5.0, ramp_s=0.0, line="mobile")
+    run = run_step(plan, recordings, warm_up=warm_up, reply_s=3.0, idle_s=0.5)
+    figures = run["figures"]
+    assert (run["line"]["line"], run["line"]["echo_db"], run["line"]["dtx"]) == ("mobile", -25.0, True)
+    assert (figures["calls_made"], figures["calls_failed"]) == (2, 0)
+    assert figures["withheld_frames"] > 50
+    assert figures["server_turns"] >= 2
+    assert figures["bot_speech_minutes"] > 0.05
+    assert figures["cpu_s_per_call_minute"] >= figures["cpu_s_per_call_minute_above_idle"]
 
 
 def test_a_server_that_fails_to_start_is_told_with_its_last_words() -> None:

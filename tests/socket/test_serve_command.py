@@ -8,8 +8,9 @@ import socket
 import struct
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from urllib.error import HTTPError
 
 import anyio
 import psutil
@@ -18,6 +19,7 @@ from paths import REPO
 from served import ServedKamerton, refused, served
 
 from kamerton.domain.audio import PHONE, AudioFormat
+from kamerton.domain.errors import CallEnded
 from kamerton.testing.caller.line import CallerLine, LineNoise, connect
 from kamerton.testing.caller.metronome import Metronome
 from kamerton.testing.caller.recordings import load_recording
@@ -223,22 +225,112 @@ async def test_a_call_over_the_limit_is_told_so_and_the_running_one_goes_on(tmp_
             assert server.figures()["calls"] == 1
 
 
+def readiness(server: ServedKamerton) -> tuple[int, str]:
+    try:
+        return server.get("/readyz")
+    except HTTPError as refused:
+        with refused:
+            return refused.code, refused.read().decode()
+
+
 @pytest.mark.anyio
-async def test_sigterm_says_good_bye_to_the_calls_and_leaves_no_process(tmp_path: Path) -> None:
+async def test_sigterm_lets_calls_end_and_leaves_no_process(tmp_path: Path) -> None:
     with served(tmp_path, "--stand-ins") as server:
         family = server.family()
+        async with calling(server) as line:
+            await until(lambda: any(bot_segments(line.received)), 5)
+            server.ask_to_stop()
+            assert await eventually(lambda: readiness(server)[0] == 503)
+            assert "stopping: the service is stopping" in readiness(server)[1]
+            assert "kamerton_ready 0.0" in server.get("/metrics")[1]
+            assert 'kamerton_not_ready{part="stopping"} 1.0' in server.get("/metrics")[1]
+            with pytest.raises(OSError, match=r"."):
+                await anyio.connect_tcp("127.0.0.1", server.audiosocket_port)
+            await until(lambda: line.ended_by is not None, 15)
+        assert await anyio.to_thread.run_sync(server.stop) == 0
+        assert line.ended_by == "bot", "0x00 comes before the end of the stream"
+        (speech,) = bot_segments(line.received)
+        assert speech.end_s - speech.start_s == pytest.approx(2 * TONE_S, abs=0.2), "the greeting and the good-bye"
+        assert [process for process in family if psutil.pid_exists(process.pid)] == []
+        assert "Traceback" not in server.log
+        assert "stopping: 1 call finish" in server.log
+        assert "stopping: all calls have ended" in server.log
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("how", ["a second signal", "the deadline"])
+async def test_draining_is_bounded(tmp_path: Path, how: str) -> None:
+    drain_s = "60" if how == "a second signal" else "0.5"
+    with served(tmp_path, "--stand-ins", env={"KAMERTON_LIMITS__DRAIN_S": drain_s}) as server:
         async with await dial(server) as caller:
             await tone_comes(caller)
             server.ask_to_stop()
-            with anyio.fail_after(10):
+            assert await eventually(lambda: "finish their sentence" in server.log)
+            if how == "a second signal":
+                server.ask_again()
+            with anyio.fail_after(2.5):
                 assert await caller.goodbye(), "0x00 comes before the end of the stream"
         assert await anyio.to_thread.run_sync(server.stop) == 0
-        assert [process for process in family if psutil.pid_exists(process.pid)] == []
         assert "Traceback" not in server.log
         (finished,) = server.log_records("call finished")
-        assert finished["ended_by"] != "caller"
-        with pytest.raises(OSError, match=r"."):
-            await anyio.connect_tcp("127.0.0.1", server.audiosocket_port)
+        assert finished["ended_by"] == "shutdown"
+
+
+def test_a_stop_without_calls_is_immediate(tmp_path: Path) -> None:
+    with served(tmp_path, "--stand-ins") as server:
+        assert server.stop() == 0
+        assert "stopping: there are no calls" in server.log
+
+
+@pytest.mark.anyio
+async def test_where_few_files_may_be_opened_nobody_is_left_without_an_answer(tmp_path: Path) -> None:
+    answered = dict.fromkeys(("greeted", "closed"), 0)
+
+    async def call(server: ServedKamerton) -> None:
+        async with await dial(server) as caller:
+            try:
+                await tone_comes(caller)
+                answered["greeted"] += 1
+                await caller.goodbye()
+            except CallEnded:
+                answered["closed"] += 1
+
+    with served(tmp_path, "--stand-ins", files="-n 64") as server:
+        promised = server.figures()["max_calls"]
+        assert 10 <= promised < 40
+        (told,) = server.log_records(
+            "few files may be opened: connections are held to less than is set; "
+            "raise the limit of open files (ulimit -n)"
+        )
+        assert (told["max_calls"], told["max_calls_set"]) == (promised, 200)
+        async with anyio.create_task_group() as callers:
+            for _ in range(100):
+                callers.start_soon(call, server)
+            assert await eventually(lambda: server.figures()["calls"] == promised)
+            assert await eventually(lambda: sum(answered.values()) == 100)
+            callers.cancel_scope.cancel()
+        assert answered["greeted"] >= promised
+        assert "Too many open files" not in server.log
+        assert 'kamerton_connections_total{door="audiosocket",what="turned_away"}' in server.get("/metrics")[1]
+
+
+@pytest.mark.anyio
+async def test_half_sent_requests_do_not_stop_calls(tmp_path: Path) -> None:
+    with served(tmp_path, "--stand-ins", files="-n 128") as server:
+        async with AsyncExitStack() as stack:
+            for _ in range(300):
+                stream = await stack.enter_async_context(await anyio.connect_tcp("127.0.0.1", server.http_port))
+                await stream.send(b"GET /readyz HTTP/1.1\r\nX-Slow: ")
+            async with await dial(server) as caller:
+                await tone_comes(caller)
+            assert readiness(server)[0] == 200
+        assert "Too many open files" not in server.log
+
+
+def test_a_low_soft_limit_of_files_is_raised(tmp_path: Path) -> None:
+    with served(tmp_path, "--stand-ins", files="-S -n 64") as server:
+        assert server.figures()["max_calls"] == 200
+        assert server.log_records("few files may be opened") == []
 
 
 @pytest.mark.parametrize(("option", "door"), [("--port", "web server"), ("--audiosocket-port", "AudioSocket server")])

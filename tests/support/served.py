@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -30,8 +30,11 @@ class ServedKamerton:
     http_port: int
     audiosocket_port: int
     log_file: Path
+    killed: bool = False
     asked: bool = False
     """SIGTERM was sent; a second one would end the process at once, as it does with any program."""
+    _log_read: int = 0
+    _records: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -42,9 +45,13 @@ class ServedKamerton:
         return self.log_file.read_text(encoding="utf-8")
 
     def log_records(self, message: str) -> list[dict[str, Any]]:
-        """The JSON log lines with this text."""
-        lines = [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
-        return [line for line in lines if line["msg"] == message]
+        """The JSON log lines with this text. Only what is new is read, so that it may be asked often."""
+        with self.log_file.open("rb") as log:
+            log.seek(self._log_read)
+            *lines, unfinished = log.read().split(b"\n")
+            self._log_read = log.tell() - len(unfinished)
+        self._records += [json.loads(line) for line in lines if line.startswith(b"{")]
+        return [record for record in self._records if record["msg"] == message]
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of a page; a status of 400 and more raises `HTTPError`."""
@@ -65,6 +72,16 @@ class ServedKamerton:
             self.asked = True
             self.process.send_signal(signal.SIGTERM)
 
+    def ask_again(self) -> None:
+        """SIGTERM a second time."""
+        self.process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it as a crash would: nothing is told to anybody."""
+        self.killed = True
+        self.process.kill()
+        self.process.wait()
+
     def stop(self) -> int:
         """SIGTERM, then the exit code; a server that does not end in time is killed and fails the test."""
         self.ask_to_stop()
@@ -77,12 +94,18 @@ class ServedKamerton:
 
 
 @contextmanager
-def served(folder: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[ServedKamerton]:
-    """Start a server in an empty folder and wait until it is ready; stopped on the way out, also after a failure."""
+def served(
+    folder: Path, *options: str, env: Mapping[str, str] | None = None, files: str = ""
+) -> Iterator[ServedKamerton]:
+    """Start a server in an empty folder and wait until it is ready; stopped on the way out, also after a failure.
+
+    `files` limits the files that it may open: arguments of the shell's `ulimit`, as "-n 64".
+    """
+    limited = ("sh", "-c", f'ulimit {files} && exec "$@"', "sh") if files else ()
     log_file = folder / "server.log"
     with log_file.open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
-            [*COMMAND, "--ready-json", *FREE_PORTS, *options],
+            [*limited, *COMMAND, "--ready-json", *FREE_PORTS, *options],
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
@@ -100,7 +123,7 @@ def served(folder: Path, *options: str, env: Mapping[str, str] | None = None) ->
             server = ServedKamerton(process, ready["http_port"], ready["audiosocket_port"], log_file)
             yield server
             code = server.stop()
-            assert code == 0, f"the server ended with {code}:\n{server.log}"
+            assert server.killed or code == 0, f"the server ended with {code}:\n{server.log}"
         finally:
             if process.poll() is None:
                 process.kill()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import anyio
 
 from kamerton.domain.errors import ConfigurationError, EngineError
+from kamerton.domain.foreign_text import LONGEST_REMARK, shown_line
 
 if TYPE_CHECKING:
     from elasticsearch import AsyncElasticsearch
@@ -182,9 +183,8 @@ class ElasticConnection:
         except UnsupportedProductError as error:
             raise EngineError(f"{where}: the server is not Elasticsearch; check the address") from error
         except ApiError as error:
-            raise EngineError(
-                f"{where}: status {error.status_code} ({error.error}){_advice(error.status_code)}"
-            ) from error
+            said = shown_line(str(error.error), LONGEST_REMARK)
+            raise EngineError(f"{where}: status {error.status_code} ({said}){_advice(error.status_code)}") from error
         except ConnectionTimeout as error:
             raise EngineError(f"{where}: it did not answer in time; see the cluster's load") from error
         except TransportError as error:
@@ -236,7 +236,7 @@ def refusals_told(refusals: tuple[BulkRefusal, ...]) -> str:
 def _refusal(outcome: Mapping[str, Any]) -> BulkRefusal:
     error = outcome.get("error", {})
     reason = f"{error.get('type', 'unknown')}: {error.get('reason', '')}" if isinstance(error, Mapping) else str(error)
-    return BulkRefusal(str(outcome["_id"]), int(outcome["status"]), reason)
+    return BulkRefusal(str(outcome["_id"]), int(outcome["status"]), shown_line(reason, LONGEST_REMARK))
 
 
 def _advice(status: int) -> str:

@@ -13,6 +13,7 @@ import anyio
 
 from kamerton.cache.memory_store import ttl_ms
 from kamerton.domain.errors import ConfigurationError, EngineError
+from kamerton.domain.foreign_text import LONGEST_REMARK, shown_line
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -162,7 +163,9 @@ class RedisStore:
         except (RedisError, OSError) as error:
             if isinstance(error, ResponseError) and str(error).startswith(_WRONG_TYPE):
                 return None
-            raise EngineError(f"{where}: {doing} failed: {error}; check that it runs and lets us in") from error
+            raise EngineError(
+                f"{where}: {doing} failed: {shown_line(str(error), LONGEST_REMARK)}; check that it runs and lets us in"
+            ) from error
 
 
 def _literal(text: str) -> str:

@@ -6,7 +6,7 @@ import gc
 import json
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from kamerton.domain.errors import KamertonError
 from kamerton.testing.caller.load import LoadPlan, LoadResult, LoadRun, load_material
-from kamerton.testing.caller.load_figures import figures_of
+from kamerton.testing.caller.load_figures import figures_of, reacted_to, turns_of
 from kamerton.testing.caller.metronome import Metronome
 
 
@@ -26,6 +26,8 @@ class LoadOrder:
     port: int
     audio: str
     plan: LoadPlan
+    reply_s: float | None = None
+    """Length of a reply that is spoken to its end, where it is known."""
 
     def as_json(self) -> str:
         """One line for the load process's standard input."""
@@ -35,7 +37,9 @@ class LoadOrder:
     def from_json(cls, text: str) -> LoadOrder:
         """Read what `as_json` wrote."""
         fields = json.loads(text)
-        return cls(fields["port"], fields["audio"], LoadPlan(**fields["plan"]))
+        plan = fields["plan"]
+        dialogues = tuple(tuple(names) for names in plan.pop("dialogues"))
+        return cls(fields["port"], fields["audio"], LoadPlan(**plan, dialogues=dialogues), fields["reply_s"])
 
 
 def run_load(order: LoadOrder) -> dict[str, Any]:
@@ -52,7 +56,23 @@ def run_load(order: LoadOrder) -> dict[str, Any]:
     wall_s, cpu_s = time.perf_counter(), time.process_time()
     result = anyio.run(run.run)
     spent = {"wall_s": time.perf_counter() - wall_s, "cpu_s": time.process_time() - cpu_s}
-    return {**figures_of(result.calls), **_own_figures(result, metronome, spent)}
+    return {
+        **figures_of(result.calls, order.reply_s, order.plan.missed_after_s),
+        **_own_figures(result, metronome, spent),
+        "account": _account(result),
+    }
+
+
+def _account(result: LoadResult) -> dict[str, Any]:
+    """What the parent needs to read the server's own account: when the run was, and what was said in each call."""
+    said = {
+        str(call.line.call_id): {
+            "asked": [astuple(sound) for sound in turns_of(call.exchanges)],
+            "said": [(sound.onset_s, sound.end_s) for sound in reacted_to(call.exchanges)],
+        }
+        for call in result.calls
+    }
+    return {"begun_s": result.begun_s, "ended_s": result.ended_s, "calls": said}
 
 
 def _own_figures(result: LoadResult, metronome: Metronome, spent: dict[str, float]) -> dict[str, Any]:

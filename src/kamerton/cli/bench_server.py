@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -13,11 +14,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, Any, Final
 
+import numpy as np
 import psutil
 
 from kamerton.domain.errors import EngineError
+from kamerton.testing.caller.server_turns import TURN_MESSAGE, ServerTurn
 
 READY_DEADLINE_S: Final = 180.0
 """The first start prepares models and prompts."""
@@ -26,22 +30,19 @@ STOP_DEADLINE_S: Final = 15.0
 WATCH_PERIOD_S: Final = 0.5
 TAIL_LINES: Final = 30
 
-SERVE_COMMAND: Final = (
-    sys.executable,
-    "-c",
-    "from kamerton.cli.main import main; main()",
-    "serve",
-    "--stand-ins",
-    "--ready-json",
-    "--port",
-    "0",
-    "--audiosocket-port",
-    "0",
-)
+_SERVE: Final = (sys.executable, "-c", "from kamerton.cli.main import main; main()", "serve", "--log-level", "info")
+_FREE_PORTS: Final = ("--ready-json", "--port", "0", "--audiosocket-port", "0")
+SERVE_COMMAND: Final = (*_SERVE, "--stand-ins", *_FREE_PORTS)
 
 _METRIC: Final = re.compile(
     r'^(?P<name>kamerton_\w+_total)(?:\{\w+="(?P<label>[^"]*)"\})? (?P<value>\S+)$', re.MULTILINE
 )
+
+
+def serve_command(*, stand_ins: bool, config: Path | None) -> tuple[str, ...]:
+    """How a server is started: with engines that cost nothing, or with those of the settings."""
+    chosen = ("--stand-ins",) if stand_ins else ()
+    return (*_SERVE, *chosen, *_FREE_PORTS, *(("--config", str(config)) if config else ()))
 
 
 @dataclass(slots=True)
@@ -51,8 +52,31 @@ class ServerUnderTest:
     process: psutil.Process
     audiosocket_port: int
     http_port: int
+    turn_lines: list[str] = field(default_factory=list)
+    """Its log lines about finished turns, in order."""
     rss_mb: list[float] = field(default_factory=list)
     """Resident memory, sampled each half second while watched."""
+    spent: list[tuple[float, float]] = field(default_factory=list)
+    """CPU seconds so far, sampled likewise, each with its instant on the system's monotonic clock."""
+
+    def turns(self) -> list[ServerTurn]:
+        """What it told of its turns so far."""
+        return [turn for line in tuple(self.turn_lines) if (turn := ServerTurn.from_log(line)) is not None]
+
+    def cpu_between_s(self, begun_s: float, ended_s: float) -> float:
+        """CPU seconds spent between two instants (monotonic clock) while it was watched.
+
+        The load process needs a while to start and to compute its figures; what the server does then is no call.
+        """
+        instants, spent = zip(*self.spent, strict=True)
+        begun, ended = np.interp((begun_s, ended_s), instants, spent)
+        return float(ended - begun)
+
+    def idle_cpu_s_per_minute(self, seconds: float) -> float:
+        """What it costs while nobody calls, measured for so long."""
+        begun_s, before_s = time.monotonic(), self.cpu_s()
+        threading.Event().wait(seconds)
+        return (self.cpu_s() - before_s) * 60 / (time.monotonic() - begun_s)
 
     def cpu_s(self) -> float:
         """CPU seconds spent so far, by all its threads and its children that still run."""
@@ -90,21 +114,24 @@ class ServerUnderTest:
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
-        """Sample the memory while inside, from a thread."""
+        """Sample memory and CPU while inside, from a thread."""
         stop = threading.Event()
 
         def sample() -> None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 while not stop.wait(WATCH_PERIOD_S):
                     self.rss_mb.append(self.memory_mb())
+                    self.spent.append((time.monotonic(), self.cpu_s()))
 
-        thread = threading.Thread(target=sample, name="bench-memory", daemon=True)
+        thread = threading.Thread(target=sample, name="bench-watch", daemon=True)
+        self.spent.append((time.monotonic(), self.cpu_s()))
         thread.start()
         try:
             yield
         finally:
             stop.set()
             thread.join()
+            self.spent.append((time.monotonic(), self.cpu_s()))
 
     def calls_over(self, deadline_s: float) -> dict[str, Any]:
         """Wait until the server has no call left; returns its last word, also when the deadline came first.
@@ -136,11 +163,18 @@ def server_under_test(command: Sequence[str] = SERVE_COMMAND) -> Iterator[Server
         EngineError: it ended, or was not ready within 3 minutes; the message holds its last log lines.
     """
     child = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace"
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env=os.environ | {"KAMERTON_LOG__FORMAT": "json"},
     )
     assert child.stdout is not None
     assert child.stderr is not None
-    log = _Tail(child.stderr)
+    turn_lines: list[str] = []
+    log = _Tail(child.stderr, turn_lines)
     spoken = _ReadyLine(child.stdout)
     try:
         ready = spoken.wait(READY_DEADLINE_S)
@@ -148,7 +182,8 @@ def server_under_test(command: Sequence[str] = SERVE_COMMAND) -> Iterator[Server
             raise EngineError(
                 f"the server under test did not get ready ({' '.join(command)}); its last words:\n{log.text()}"
             )
-        yield ServerUnderTest(psutil.Process(child.pid), int(ready["audiosocket_port"]), int(ready["http_port"]))
+        ports = int(ready["audiosocket_port"]), int(ready["http_port"])
+        yield ServerUnderTest(psutil.Process(child.pid), *ports, turn_lines)
     finally:
         _end(child)
         log.thread.join(STOP_DEADLINE_S)
@@ -158,10 +193,11 @@ def server_under_test(command: Sequence[str] = SERVE_COMMAND) -> Iterator[Server
 
 
 class _Tail:
-    """Drains a pipe and keeps its last lines."""
+    """Drains a pipe and keeps its last lines, and every line about a finished turn."""
 
-    def __init__(self, pipe: IO[str]) -> None:
+    def __init__(self, pipe: IO[str], turn_lines: list[str]) -> None:
         self._lines: list[str] = []
+        self._turn_lines = turn_lines
         self._pipe = pipe
         self.thread = threading.Thread(target=self._drain, name="bench-log", daemon=True)
         self.thread.start()
@@ -171,6 +207,8 @@ class _Tail:
 
     def _drain(self) -> None:
         for line in self._pipe:
+            if TURN_MESSAGE in line:
+                self._turn_lines.append(line)
             self._lines.append(line)
             del self._lines[:-TAIL_LINES]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,8 +20,12 @@ from kamerton.config.composition import open_engine
 from kamerton.config.settings import Settings, load_settings
 from kamerton.domain.errors import ConfigurationError
 from kamerton.observability.json_log import configure_logging
+from kamerton.observability.masking import mask_text, masked_report
 from kamerton.observability.turn_recorder import TurnRecorder
-from kamerton.testing.caller.call_report import CallReport
+from kamerton.testing.caller.call_report import BargeIn, CallReport
+from kamerton.testing.caller.line_impairment import LineImpairment
+from kamerton.testing.caller.line_profile import CLEAN, line_profile
+from kamerton.testing.caller.line_sounds import LineSounds
 from kamerton.testing.caller.recordings import load_recording
 from kamerton.testing.caller.script import parse_script
 from kamerton.testing.caller.talk import CallOutcome, Line, run_call
@@ -40,9 +45,17 @@ def call(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Store what the caller hears as a WAV file.")] = None,
     report: Annotated[Path | None, typer.Option("--report", help="Store a JSON report of the call.")] = None,
+    line: Annotated[
+        str, typer.Option("--line", metavar="LINE", help="The caller's line: clean, noisy, echo, lossy or mobile.")
+    ] = CLEAN,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Draw this caller's share of the line; the typical one without.")
+    ] = None,
     config: ConfigFile = None,
 ) -> None:
     """Play WAV files (any rate, any number of channels) as one caller and show what is said, heard and answered.
+
+    Personal data is masked in what is printed and in the report, as in the log.
 
     The engine runs in this process behind a real AudioSocket server on a free port; times are measured at the
     caller's end. Ctrl-C hangs up and still writes the report. Exits with 1 when the call could not be brought to its
@@ -51,15 +64,17 @@ def call(
     with explained():
         settings = load_settings(config, **({"assistant": assistant} if assistant else {}))
         lines = _lines(wavs)
+        impairment = _impairment(line, seed, lines)
         for path in (out, report):
             _check_writable(path)
         logs = configure_logging("warning", sys.stderr, "console")
         try:
-            outcome, interrupted = anyio.run(_place_call, settings, lines)
+            outcome, interrupted = anyio.run(_place_call, settings, lines, impairment)
         finally:
             logs.stop()
-        _store(outcome, out, report)
-    print("\n".join(summary(outcome.report)))
+        shown = outcome.report.with_values(masked_report)
+        _store(outcome, shown, out, report)
+    print("\n".join(summary(shown)))
     if interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)
     if outcome.trouble is not None:
@@ -70,20 +85,44 @@ def call(
 def summary(report: CallReport) -> Iterator[str]:
     """The report in a few lines for people."""
     yield f"call {report.call_id} of '{report.assistant}', ended by the {report.ended_by}"
+    if report.line:
+        yield "  line: " + ", ".join(f"{name} = {value}" for name, value in report.line.items() if value)
     for turn in report.turns:
         waited = "" if turn.response_ms is None else f" answered after {turn.response_ms:.0f} ms"
         said = f" «{turn.user_text}»" if turn.user_text else ""
         yield f"  {turn.index:>2} {turn.path:<9}{said} {turn.state_before} → {turn.state_after}{waited}"
     for barge_in in report.barge_ins:
-        ducked, silent = (
-            "never" if value is None else f"{value:.0f} ms" for value in (barge_in.duck_ms, barge_in.silence_ms)
-        )
-        yield f"  barge-in: quieter after {ducked}, silent after {silent}"
+        yield f"  barge-in {_told(barge_in)}"
     if report.state:
         yield "  state: " + ", ".join(f"{name} = {value}" for name, value in report.state.items())
 
 
-async def _place_call(settings: Settings, lines: Sequence[Line]) -> tuple[CallOutcome, bool]:
+def _told(barge_in: BargeIn) -> str:
+    ducked, silent = (
+        "never" if value is None else f"after {value:.0f} ms" for value in (barge_in.duck_ms, barge_in.silence_ms)
+    )
+    if barge_in.finished:
+        return "after the end of the reply"
+    if barge_in.in_pause:
+        return f"into a pause between words: silent {silent}"
+    return f"quieter {ducked}, silent {silent}"
+
+
+def _masked_progress(text: str) -> None:
+    progress_line(mask_text(text, said=True))
+
+
+def _impairment(line: str, seed: int | None, lines: Sequence[Line]) -> LineImpairment | None:
+    profile = line_profile(line)
+    if line == CLEAN:
+        return None
+    damage = profile.typical if seed is None else profile.draw(random.Random(seed))
+    return LineImpairment(damage, LineSounds(seed or 1, [item.recording for item in lines]), seed or 1)
+
+
+async def _place_call(
+    settings: Settings, lines: Sequence[Line], impairment: LineImpairment | None
+) -> tuple[CallOutcome, bool]:
     """Open the engine, call it, close it; returns the outcome and whether the user broke it off."""
     recorder = TurnRecorder()
     transport = AudioSocketTransport(replace(settings.audiosocket, host="127.0.0.1", port=0))
@@ -94,9 +133,7 @@ async def _place_call(settings: Settings, lines: Sequence[Line]) -> tuple[CallOu
     ):
         tasks.start_soon(_stop_on_signal, stop)
         port: int = await tasks.start(transport.serve, engine.handler)
-        outcome = await run_call(
-            port, lines, recorder, assistant=engine.assistant.name, progress=progress_line, stop=stop
-        )
+        outcome = await run_call(port, lines, recorder, progress=_masked_progress, stop=stop, impairment=impairment)
         tasks.cancel_scope.cancel()
     return outcome, stop.is_set()
 
@@ -127,12 +164,12 @@ def _check_writable(path: Path | None) -> None:
         raise ConfigurationError(f"'{path}' cannot be written: give the path of a file in a folder that exists")
 
 
-def _store(outcome: CallOutcome, out: Path | None, report: Path | None) -> None:
+def _store(outcome: CallOutcome, shown: CallReport, out: Path | None, report: Path | None) -> None:
     try:
         if out is not None:
             write_wav_file(out, outcome.audio, outcome.format)
         if report is not None:
-            text = json.dumps(outcome.report.as_json(), ensure_ascii=False, indent=1, default=str)
+            text = json.dumps(shown.as_json(), ensure_ascii=False, indent=1, default=str)
             report.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(f"the call's files could not be written: {error}") from error

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import anyio
 import typer
 
-from kamerton.cli.bench import circumstances
+from kamerton.cli.bench_machine import circumstances
 from kamerton.cli.bench_table import Row, misses, table_of
 from kamerton.cli.common import explained, progress_line
 from kamerton.testing.caller.model_latency import FIRST_TOKEN_MS, TOKEN_MS, VOICE_MS, measure

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,11 +58,20 @@ async def _serve(settings: Settings, stand_ins: bool, ready_json: bool) -> None:
         open_engine(settings, stand_ins=stand_ins, progress=progress_line) as engine,
         open_doors(engine, settings) as doors,
     ):
-        _announce(settings, doors, ready_json)
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async for _ in signals:
-                progress_line("stopping: calls are told good-bye")
-                return
+            _announce(settings, doors, ready_json)
+            await anext(signals)
+            async with anyio.create_task_group() as stopping:
+                stopping.start_soon(_end_at_once, signals, stopping.cancel_scope)
+                await doors.drain(progress_line)
+                stopping.cancel_scope.cancel()
+
+
+async def _end_at_once(signals: AsyncIterator[signal.Signals], draining: anyio.CancelScope) -> None:
+    """Wait for a second signal; then nothing is waited for any more."""
+    await anext(signals)
+    progress_line("stopping at once")
+    draining.cancel()
 
 
 def _announce(settings: Settings, doors: Doors, ready_json: bool) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from kamerton.answers.catalogue import AnswerEntry, parse_answers, parse_not_answered
 from kamerton.audio.wav import read_wav_file
+from kamerton.config.builtin_phrases import BUILT_IN_PHRASES
 from kamerton.config.folder_reader import UNREADABLE, FolderReader, Unavailable
 from kamerton.domain.errors import AssistantError, ConfigurationError
 from kamerton.flow_engine.dialogue_map import DialogueMap
@@ -26,7 +27,7 @@ from kamerton.intent_classifier.catalogue import FaqEntry, IntentExamples, parse
 from kamerton.orchestrator.fillers import ECHO_GROUP
 from kamerton.orchestrator.settings import BargeInSettings, CallSettings, PatienceSettings
 
-LANGUAGES: Final = ("ru", "uk")
+LANGUAGES: Final = tuple(BUILT_IN_PHRASES)
 """Languages in which numbers and agreement are understood and spoken."""
 
 REQUIRED_PHRASES: Final = (
@@ -41,8 +42,9 @@ REQUIRED_PHRASES: Final = (
 )
 """Phrases that the engine itself says, whatever the scenario."""
 
-OPTIONAL_PHRASES: Final = ("non_secure_response", "model_failed")
-"""Said instead of a language model's answer; `offer` stands in for them."""
+OPTIONAL_PHRASES: Final = ("non_secure_response", "model_failed", *BUILT_IN_PHRASES["ru"])
+"""The first two are said instead of a language model's answer, and `offer` stands in for them; for the others a
+built-in text does."""
 
 REQUIRED_FILLERS: Final = ("thinking", "still_working")
 """Filler groups that the engine itself plays while an answer takes time."""
@@ -71,7 +73,7 @@ class Assistant:
     folder: Path
     flow: DialogueMap
     phrases: Mapping[str, str]
-    """What each phrase key says."""
+    """What each phrase key says, the built-in ones among them."""
     fillers: Mapping[str, tuple[str, ...]]
     """Filler groups: lines in the order in which they are said."""
     intents: tuple[IntentExamples, ...]
@@ -146,7 +148,7 @@ def load_assistant(path: Path) -> Assistant:
         raise AssistantError(path.name, (f"{path} is not a folder; assistants beside it: {siblings}",))
     reader = FolderReader(path)
     name, title, language, timings = _read_passport(reader)
-    phrases, fillers = _read_phrases(reader)
+    phrases, fillers = _read_phrases(reader, language)
     intents = _read_intents(reader, name)
     answers = _read_answers(reader, name)
     not_answered = _read_not_answered(reader, name, answers)
@@ -236,7 +238,7 @@ def _timing_names(settings: type[PatienceSettings] | type[BargeInSettings]) -> t
 
 
 def _read_phrases(
-    reader: FolderReader,
+    reader: FolderReader, language: str
 ) -> tuple[Mapping[str, str] | None, Mapping[str, tuple[str, ...]] | None]:
     file = "phrases.json"
     document = reader.judge(lambda: reader.need_json(file), UNREADABLE)
@@ -260,7 +262,12 @@ def _read_phrases(
         if key == ECHO_GROUP and isinstance(lines, list) and not all("{topic}" in str(line) for line in lines):
             reader.add(place, "must name the caller's question as {topic} in each text")
         fillers[key] = tuple(reader.spoken(line, f"{place}[{index}]") for index, line in enumerate(lines))
-    return phrases, fillers
+    return {**phrases, **_built_in_but(phrases, language)}, fillers
+
+
+def _built_in_but(phrases: Mapping[str, str], language: str) -> Mapping[str, str]:
+    built_in = BUILT_IN_PHRASES.get(language, {})
+    return {key: text for key, text in built_in.items() if key not in phrases}
 
 
 def _require(reader: FolderReader, file: str, kind: str, keys: Iterable[str], given: Collection[str]) -> None:

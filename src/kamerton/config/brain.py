@@ -179,4 +179,4 @@ def _talk(
 
 
 def _is_personal(text: str) -> bool:
-    return mask_text(text) != text
+    return mask_text(text, said=True) != text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,18 +21,20 @@ from kamerton.cache.session_journal import SessionJournal
 from kamerton.config.answers import Progress
 from kamerton.config.assistant_folder import Assistant, find_assistant, load_assistant, static_texts
 from kamerton.config.brain import Brain, LearnedAnswers, open_brain, open_model
+from kamerton.config.capacity import decoding_engines
 from kamerton.config.settings import Settings
 from kamerton.config.voices import open_voice
 from kamerton.domain.audio import PHONE, WIDEBAND
 from kamerton.domain.media import CallHandler, CallMedia
 from kamerton.domain.notices import CallObserver
-from kamerton.domain.recognition import SpeechToText
+from kamerton.domain.recognition import RecognizerState, SpeechToText
 from kamerton.intent_classifier import completeness, is_backchannel
 from kamerton.listening.silero import SileroModel, find_silero
 from kamerton.listening.vad import VadBatcher
 from kamerton.observability.call_log import LoggingObserver
 from kamerton.observability.json_log import call_context
 from kamerton.observability.metrics import MetricsLogger
+from kamerton.observability.recognizer_metrics import RecognizerMetrics
 from kamerton.observability.runtime_watch import RuntimeWatch
 from kamerton.orchestrator.metronome import Metronome
 from kamerton.orchestrator.orchestrator import Orchestrator
@@ -40,7 +42,7 @@ from kamerton.orchestrator.services import CallServices
 from kamerton.orchestrator.workers import ThreadWorker
 from kamerton.stt.model_files import prepare_whisper_model
 from kamerton.stt.standin import InstantSpeechToText
-from kamerton.stt.whisper import WhisperSpeechToText
+from kamerton.stt.whisper import WhisperSettings, WhisperSpeechToText
 from kamerton.tts.tts_manager import TTSManager
 
 log = logging.getLogger(__name__)
@@ -64,6 +66,8 @@ class Engine:
     watch: RuntimeWatch
     handler: CallHandler
     """Runs one call."""
+    recognizer: Callable[[], RecognizerState]
+    """How the recogniser fares now, and the calls that it can carry."""
 
 
 @asynccontextmanager
@@ -94,7 +98,8 @@ async def open_engine(
         model = None if stand_ins else await stack.enter_async_context(open_model(settings))
         brain = await stack.enter_async_context(open_brain(assistant, settings, store, brain_worker, model, progress))
         progress("loading the recogniser")
-        stt = await _open_recognizer(settings, stand_ins)
+        stt, recognizer = await _open_recognizer(settings, stand_ins)
+        metrics.registry.register(RecognizerMetrics(recognizer))
         stack.push_async_callback(stt.aclose)
         progress("preparing the voice")
         clips = ClipCache(store, brain_worker)
@@ -115,7 +120,7 @@ async def open_engine(
         tasks.start_soon(watch.watch_loop)
         stack.enter_context(_tuned_interpreter())
         stack.enter_context(watch.gc_watched())
-        yield Engine(assistant, services, metrics, watch, partial(_conduct, services))
+        yield Engine(assistant, services, metrics, watch, partial(_conduct, services), recognizer)
 
 
 def _services(
@@ -162,11 +167,16 @@ def _folder(settings: Settings) -> Path:
     return find_assistant(settings.assistant, settings.assistant_folders)
 
 
-async def _open_recognizer(settings: Settings, stand_ins: bool) -> SpeechToText:
+async def _open_recognizer(settings: Settings, stand_ins: bool) -> tuple[SpeechToText, Callable[[], RecognizerState]]:
+    """The recogniser, and how it fares."""
     if stand_ins:
-        return InstantSpeechToText(STAND_IN_TRANSCRIPT)
+        return InstantSpeechToText(STAND_IN_TRANSCRIPT), RecognizerState
     folder = await anyio.to_thread.run_sync(prepare_whisper_model, settings.data_dir)
-    return await WhisperSpeechToText.load(folder, cpu_threads=settings.recognizer.threads)
+    chosen = settings.recognizer
+    whisper = await WhisperSpeechToText.load(
+        folder, WhisperSettings(decoding_engines(chosen.engines), chosen.threads, chosen.max_calls)
+    )
+    return whisper, lambda: whisper.state
 
 
 async def _warm_voice(voice: TTSManager) -> None:

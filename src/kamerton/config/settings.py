@@ -39,6 +39,7 @@ from kamerton.llm.limits import ModelTimeouts, TalkLimits
 from kamerton.llm.openai_compatible import OpenAICompatibleSettings
 from kamerton.orchestrator.settings import CallSettings
 from kamerton.transports.admission import CallLimits
+from kamerton.transports.asterisk.settings import AmiSettings
 from kamerton.transports.audiosocket.settings import AudioSocketSettings
 from kamerton.transports.browser.settings import BrowserSettings
 from kamerton.webapi.settings import WebSettings
@@ -67,8 +68,15 @@ class RecognizerSettings(_Section):
     """Speech to text."""
 
     engine: Literal["whisper"] = "whisper"
-    threads: Annotated[int, Field(ge=1, le=64)] = 2
-    """CPU threads of the local recogniser."""
+    engines: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Turns that the local recogniser decodes at the same time; by default one per core, of every eighth core one less.
+
+    The rest of a call costs a tenth of what its recognition does.
+    """
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    """CPU threads of one decode."""
+    max_calls: Annotated[int, Field(ge=1)] | None = None
+    """Calls that the recogniser is trusted with; by default what its speed, measured at the start, carries."""
 
 
 class VoiceSettings(_Section):
@@ -162,6 +170,49 @@ class UnderstandingSettings(_Section):
     threads: Annotated[int, Field(ge=1, le=64)] = 1
 
 
+class ManagerSettings(_Section):
+    """Asterisk's manager interface (AMI), which tells of holds; without `host` it is not used."""
+
+    host: str | None = None
+    port: int = 5038
+    user: str = "kamerton"
+    secret: SecretStr | None = None
+    connect_s: float = 3.0
+    action_s: float = 5.0
+    ping_s: float = 15.0
+    retry_s: float = 1.0
+    longest_retry_s: float = 30.0
+
+    def client(self) -> AmiSettings | None:
+        """How to log in, if there is an interface to log in to.
+
+        Raises:
+            ConfigurationError: a value cannot work.
+        """
+        if self.host is None:
+            return None
+        return AmiSettings(
+            host=self.host,
+            port=self.port,
+            user=self.user,
+            secret=self.secret.get_secret_value() if self.secret is not None else "",
+            connect_s=self.connect_s,
+            action_s=self.action_s,
+            ping_s=self.ping_s,
+            retry_s=self.retry_s,
+            longest_retry_s=self.longest_retry_s,
+        )
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        """Wrong values are found when the settings are read."""
+        try:
+            self.client()
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+
 class Settings(BaseSettings):
     """Everything that can be configured."""
 
@@ -177,6 +228,7 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     limits: CallLimits = CallLimits()
     audiosocket: AudioSocketSettings = AudioSocketSettings()
+    ami: ManagerSettings = ManagerSettings()
     browser: BrowserSettings = BrowserSettings()
     web: WebSettings = WebSettings()
     recognizer: RecognizerSettings = RecognizerSettings()

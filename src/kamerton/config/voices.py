@@ -13,11 +13,11 @@ from kamerton.config.settings import Settings
 from kamerton.domain.storage import SharedClips
 from kamerton.orchestrator.workers import ThreadWorker
 from kamerton.tts.selection import ChosenVoices, VoiceWishes, choose_voices
-from kamerton.tts.standin import ToneTextToSpeech
+from kamerton.tts.standin import BabbleTextToSpeech
 from kamerton.tts.tts_manager import SynthesisLimits, TTSManager
 
 STAND_IN_REPLY_MS = 3000.0
-"""Length of the tone that stands in for every reply."""
+"""Length of the sound that stands in for every reply."""
 
 
 @asynccontextmanager
@@ -37,7 +37,7 @@ async def open_voice(
     """
     wishes = VoiceWishes(assistant.language, settings.voice.piper_voice, settings.voice.festival_processes)
     if stand_ins:
-        chosen = ChosenVoices((ToneTextToSpeech(duration_ms=STAND_IN_REPLY_MS),), ())
+        chosen = ChosenVoices((BabbleTextToSpeech(duration_ms=STAND_IN_REPLY_MS),), ())
     else:
         chosen = await anyio.to_thread.run_sync(partial(choose_voices, wishes))
     for note in chosen.notes:

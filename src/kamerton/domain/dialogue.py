@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 
 class TurnState(StrEnum):
@@ -28,6 +28,10 @@ class SessionState:
     turn_state: TurnState = TurnState.BOT_TURN
     misses: int = 0
     """Turns in a row that the current state did not understand."""
+
+
+_EXACT_TO: Final = 2**53
+"""Up to here a float holds every whole number exactly."""
 
 
 class EntityKind(StrEnum):
@@ -53,6 +57,10 @@ class Expectation:
     """Typical answers; hints for the recogniser."""
     intents: tuple[str, ...] = ()
     """Intents with a transition from this state."""
+    ending: frozenset[str] = frozenset()
+    """Those of them after which the call ends: they need plain words, since nothing can be asked afterwards."""
+    consenting: frozenset[str] = frozenset()
+    """Those besides `yes` that lead where `yes` leads: no refusal and no doubt may be taken for one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +76,25 @@ class Entities:
     """Numbers that were rejected («не сто, а сто пятьдесят»)."""
 
     def as_dict(self) -> dict[str, Any]:
-        """The entities that are present, for scenario code and reports: `number` is the last one said."""
+        """The entities that are present, for scenario code and reports: `number` is the last one said.
+
+        Whole numbers are integers there: «150» and typed keys are no fractions.
+        """
         found: dict[str, Any] = {}
         if self.numbers:
-            found["number"] = self.numbers[-1]
-            found["numbers"] = list(self.numbers)
+            found["number"] = _plain(self.numbers[-1])
+            found["numbers"] = [_plain(number) for number in self.numbers]
         for name in ("number_unit", "yes_no", "phone"):
             value = getattr(self, name)
             if value is not None:
                 found[name] = value
         if self.negated_numbers:
-            found["negated_numbers"] = list(self.negated_numbers)
+            found["negated_numbers"] = [_plain(number) for number in self.negated_numbers]
         return found
+
+
+def _plain(number: float) -> float:
+    return int(number) if float(number).is_integer() and abs(number) <= _EXACT_TO else number
 
 
 class Completeness(StrEnum):

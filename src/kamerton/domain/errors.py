@@ -5,6 +5,7 @@ KamertonError
 │   └── AssistantError     an assistant's folder is broken; `problems` lists every fault at once
 ├── ModelError             a model or voice is missing or corrupt
 ├── EngineError            an engine (STT, TTS, …) failed at run time
+├── ExchangeError          a telephone exchange is not reachable, or refuses what it is asked
 ├── ProtocolError          a peer broke its wire protocol; ends that call only
 └── CallEnded              the far end is gone
 """
@@ -36,7 +37,21 @@ class ModelError(KamertonError):
 
 
 class EngineError(KamertonError):
-    """An engine failed at run time."""
+    """An engine failed at run time.
+
+    Args:
+        message: what happened, where, what to do.
+        code: a stable word for metrics: `model_timeout`, `model_connection`, `model_http`, `model_stream` (a stream
+            that broke off or is none) or `model_answer` (an answer that cannot be used); `engine` for all else.
+    """
+
+    def __init__(self, message: str, code: str = "engine") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class ExchangeError(KamertonError):
+    """A telephone exchange (Asterisk's manager interface) is not reachable, or refuses what it is asked."""
 
 
 class ProtocolError(KamertonError):

@@ -122,12 +122,45 @@ class CallFinished:
     state: str = ""
 
 
+ErrorPart = Literal["stt", "tts", "llm", "flow", "classifier", "vad", "transport", "store", "call"]
+"""The parts of a call that fail; what metrics count failures by."""
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorOccurred:
     """Something failed in the call; the text is fit for people."""
 
     message: str
     where: str = ""
+    """What exactly, for a log."""
+    part: ErrorPart | None = None
+    """Whose failure it is; None where `where` begins with the part's name («tts», «tts: …», «stt.stream»)."""
+
+
+CallCondition = Literal[
+    "echo_found",
+    "frames_missing",
+    "line_held",
+    "recognizer_failed",
+    "recognizer_lost",
+    "recognizer_reconnected",
+    "talker_bound",
+    "vad_fallback",
+]
+"""`echo_found` our own voice comes back and is measured (once per call) · `frames_missing` frames that the line lost
+and that were filled · `line_held` the caller put us on hold · `recognizer_failed` a turn without words because of the
+engine · `recognizer_lost`, `recognizer_reconnected` its stream ended, another one was opened · `talker_bound` a turn
+ended because it went on for too long · `vad_fallback` speech was judged by its level: the network did not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionNoted:
+    """Something about the line or an engine that the call lives with."""
+
+    condition: CallCondition
+    amount: int = 1
+    """How many at once: frames, windows; 1 for what happens."""
+    details: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +177,7 @@ Notice = (
     | CallStarted
     | CallFinished
     | ErrorOccurred
+    | ConditionNoted
     | AudioCleared
 )
 

@@ -91,13 +91,32 @@ class SttCapabilities:
     0 for engines that decode at a pause everything up to it."""
 
 
-class SttStream(Protocol):
-    """One call's recogniser. Its methods never block and never raise for overload: audio is dropped oldest first.
+@dataclass(frozen=True, slots=True)
+class RecognizerState:
+    """How a recogniser fares, for admission, readiness and metrics. Counts are since the start."""
+
+    trouble: str = ""
+    """What is wrong with it as a whole and what happens next; empty when it is well."""
+    max_calls: int | None = None
+    """Calls at the same time that it can serve in time; None when nothing is known to bound it."""
+    waiting: int = 0
+    """Turns that wait to be decoded."""
+    expected_wait_s: float = 0.0
+    """How long an ended turn that came now would wait before its decode begins."""
+    decoded: int = 0
+    failed: int = 0
+    refused: int = 0
+    """Requests that were not begun: too many waited, or the engine was in trouble."""
+    hung: int = 0
+    """Decodes that did not come back in time and were left behind."""
+
+
+class TurnAudio(Protocol):
+    """What takes the audio of a call's turns. Its methods never block and never raise for overload.
 
     A turn goes `begin_turn`, then `push`, `pause` and `resume` in any number, then `end_of_turn` or
     `abandon_turn`. Exactly one `Final` or `SttFailed` follows each `end_of_turn`; none follows `abandon_turn`.
-    Events of earlier turns may still arrive and carry their own turn number. The iteration ends only when the stream
-    is closed or its engine is lost for good: a call that did not close it opens another one.
+    Events of earlier turns may still arrive and carry their own turn number.
     """
 
     def begin_turn(self, turn: int, hint: RecognitionHint, look_back: Sequence[AudioFrame] = ()) -> None:
@@ -124,6 +143,14 @@ class SttStream(Protocol):
 
     def abandon_turn(self) -> None:
         """It was no turn after all (noise): forget it."""
+
+
+class SttStream(TurnAudio, Protocol):
+    """One call's recogniser. Under overload audio is dropped oldest first.
+
+    The iteration ends only when the stream is closed or its engine is lost for good: a call that did not close it opens
+    another one.
+    """
 
     def __aiter__(self) -> AsyncIterator[SttEvent]:
         """Iterate events until the stream closes. One consumer."""

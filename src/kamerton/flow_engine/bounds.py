@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from types import MappingProxyType
 from typing import Any
@@ -19,6 +19,8 @@ TEXT_LIMIT = 2_000
 """Longest text in characters: about two minutes of speech."""
 ITEMS_LIMIT = 1_000
 """Longest list."""
+LIST_TEXT_LIMIT = 20_000
+"""Characters of all texts in one list."""
 EXPONENT_LIMIT = 64
 
 Number = int | float
@@ -64,7 +66,26 @@ def bounded_list(items: list[Any] | tuple[Any, ...]) -> list[Any]:
         if isinstance(item, list | tuple):
             raise TypeError("lists within lists are not allowed")
         bounded(item)
+    require_room(items, LIST_TEXT_LIMIT)
     return list(items)
+
+
+def require_room(values: Iterable[Any], limit: int) -> None:
+    """See that texts, also those in lists, are not longer than `limit` characters together.
+
+    Raises:
+        ValueError: they are.
+    """
+    if _characters(values) > limit:
+        raise ValueError(f"the texts are too long together (at most {limit} characters)")
+
+
+def _characters(values: Iterable[Any]) -> int:
+    return sum(
+        len(value) if isinstance(value, str) else _characters(value)
+        for value in values
+        if isinstance(value, str | list)
+    )
 
 
 def _add(left: Any, right: Any) -> Any:

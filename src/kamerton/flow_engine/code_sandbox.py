@@ -25,15 +25,19 @@ from kamerton.flow_engine.bounds import (
     apply_operation,
     bounded,
     bounded_list,
+    require_room,
     round_number,
     round_to,
 )
 from kamerton.flow_engine.code_policy import ENTITIES, RESERVED_NAMES, ScenarioPolicy
+from kamerton.flow_engine.constant_parts import constant_faults
 
 SOURCE_LIMIT = 4_000
 """Longest piece of code in characters."""
 DEPTH_LIMIT = 40
 """Deepest nesting of syntax."""
+MADE_LIMIT = 50_000
+"""Characters of all texts that one run leaves in variables: they are written with every step of the session."""
 STEP_LIMIT = 20_000
 """Work that one run may do, in pieces of syntax repeated by loops and items handled in bulk: some 20 ms at most."""
 
@@ -88,6 +92,9 @@ class ScenarioCode:
         if compiled.errors or compiled.code is None:
             raise CodeRejected(place, tuple(_tidy(error) for error in compiled.errors))
         self._code = compiled.code
+        problems = tuple(dict.fromkeys(constant_faults(_parse(source, place), _result_of)))
+        if problems:
+            raise CodeRejected(place, problems)
 
     def run(self, variables: Mapping[str, Any], entities: Mapping[str, Any], known: Iterable[str]) -> CodeOutcome:
         """Run on a copy of the variables. Never raises for what the code does.
@@ -102,6 +109,7 @@ class ScenarioCode:
         try:
             exec(self._code, _guards(), scope)
             made = {name: bounded(scope[name]) for name in self.assigned if name in scope}
+            require_room(made.values(), MADE_LIMIT)
         except NameError as error:
             missing = error.name if error.name in set(known) else None
             result = FlowResult.MISSING_ENTITY if missing else FlowResult.EXECUTION_ERROR
@@ -170,6 +178,21 @@ def _entity_keys(tree: ast.AST) -> Iterable[str]:
 
 def _tidy(error: str) -> str:
     return error.replace("Line ", "line ", 1)
+
+
+def _result_of(node: ast.expr) -> Any:
+    """The value of an expression of constants.
+
+    Raises:
+        ArithmeticError, TypeError, ValueError, LookupError: it has none.
+    """
+    statement = ast.copy_location(ast.Assign([ast.Name("kept", ast.Store())], node), node)
+    module = ast.fix_missing_locations(ast.Module([statement], []))
+    code = compile_restricted_exec(module, filename="constant", policy=ScenarioPolicy).code
+    scope: dict[str, Any] = {}
+    if code is not None:
+        exec(code, _guards(), scope)
+    return bounded(scope.get("kept"))
 
 
 class _Meter:

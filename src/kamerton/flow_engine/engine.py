@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from kamerton.domain.dialogue import (
+    END_CALL,
     EntityKind,
     Expectation,
     FlowResult,
@@ -31,6 +32,7 @@ from kamerton.flow_engine.dialogue_map import (
     YES,
     DialogueMap,
     State,
+    Transition,
     number_limits,
 )
 from kamerton.flow_engine.scenario import AGAIN, FRESH, ONWARD, RECOMPUTED, Arrival, Entry, Failure, Scenario
@@ -84,7 +86,12 @@ class FlowEngine:
         moves = self._map.transitions_of(session.current_state_id)
         expects = state.expects
         every_unit = tuple(dict.fromkeys(unit for c in self._correctables for unit in c.units))
-        heard = Expectation(units=every_unit if CORRECT in moves else (), intents=tuple(moves))
+        heard = Expectation(
+            units=every_unit if CORRECT in moves else (),
+            intents=tuple(moves),
+            ending=frozenset(intent for intent, move in moves.items() if self._ends(move.next_state)),
+            consenting=_consenting(moves),
+        )
         if expects is None:
             return heard
         heard = replace(heard, entity=expects.entity, variable=expects.variable, phrases=expects.phrases)
@@ -157,14 +164,18 @@ class FlowEngine:
         return next((value for number in reversed(said) if (value := limits.fit(number)) is not None), None)
 
     def _correct(self, session: SessionState, heard: SessionState, turn: UserTurn) -> FlowStep:
-        """Correct an earlier value and take the `correct` transition, or ask for that value again."""
+        """Correct an earlier value and take the `correct` transition, or ask for that value again.
+
+        What cannot be resolved follows `no`, unless that would end the call: a correction is no good-bye.
+        """
         moves = self._map.transitions_of(session.current_state_id)
         asked = self._asked(session, ANSWER)
         correction = resolve_correction(self._correctables, session.variables, turn.text, turn.entities, asked)
         if correction is not None and correction.variable == asked and correction.value is not None:
             return self._follow(session, heard, turn, ANSWER)
         if correction is None or CORRECT not in moves:
-            return self._follow(session, heard, turn, NO)
+            ends = NO in moves and self._ends(moves[NO].next_state)
+            return self._no_match(session, heard) if ends else self._follow(session, heard, turn, NO)
         if correction.value is None:
             target = self._map.asked_in(correction.variable) or session.current_state_id
             return self._settle(session, heard, self._enter(session, target, session.variables, FRESH))
@@ -272,12 +283,23 @@ class FlowEngine:
                 return state_id, session.state_history[:index]
         return session.current_state_id, session.state_history
 
+    def _ends(self, target: str) -> bool:
+        state = self._map.states.get(target)
+        return state is not None and state.action == END_CALL
+
     def _correctable(self, name: str) -> Correctable:
         variable = self._map.variable(name)
         home = self._map.asked_in(name)
         expects = self._map.states[home].expects if home is not None else None
         units = dict.fromkeys((*variable.units, *(expects.units if expects is not None else ())))
         return Correctable(name, variable.type, number_limits(variable, expects), variable.names, tuple(units))
+
+
+def _consenting(moves: Mapping[str, Transition]) -> frozenset[str]:
+    if YES not in moves:
+        return frozenset()
+    target = moves[YES].next_state
+    return frozenset(intent for intent, move in moves.items() if move.next_state == target and intent not in (YES, NO))
 
 
 def _asks(state: State | None) -> bool:

@@ -6,10 +6,11 @@ calls, includes, macros and assignments are refused when the template is compile
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta, nodes
+from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, meta, nodes
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -19,6 +20,14 @@ from kamerton.flow_engine.bounds import ITEMS_LIMIT, OPERATIONS, TEXT_LIMIT, app
 SOURCE_LIMIT = 4_000
 """Longest template in characters."""
 DEPTH_LIMIT = 40
+LOOP_ITEMS_LIMIT = 100
+"""Items that a loop in a sentence may go through: nobody listens to more."""
+LOOP_BODY_LIMIT = 100
+"""Pieces of syntax inside loops."""
+RAW_LIMIT = 10 * TEXT_LIMIT
+"""Characters that may be written before runs of blanks become one."""
+_EACH = "each item of a loop"
+"""Name of the filter that bounds loops; no template can spell it."""
 
 _ALLOWED: tuple[type[nodes.Node], ...] = (
     *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Const, nodes.List, nodes.Tuple),
@@ -46,6 +55,10 @@ class MissingVariableError(TemplateFailed):
     def __init__(self, name: str) -> None:
         self.name = name
         super().__init__(f"'{name}' has no value")
+
+
+class _NotConstant(Exception):
+    """An expression needs more than its own text to be worked out."""
 
 
 class _Missing(StrictUndefined):
@@ -116,7 +129,29 @@ def _spoken(value: Any) -> Any:
 
 
 def _join(items: Any, separator: str = ", ") -> str:
-    return str(separator).join(str(_spoken(item)) for item in items)
+    """The items as one bounded text; what grows too long is given up at once."""
+    between = str(_spoken(separator))
+    pieces: list[str] = []
+    length = 0
+    for item in items:
+        pieces.append(str(_spoken(item)))
+        length += len(pieces[-1]) + len(between)
+        if length - len(between) > TEXT_LIMIT:
+            raise ValueError(f"a text is too long (at most {TEXT_LIMIT} characters)")
+    return between.join(pieces)
+
+
+def _each(items: Any) -> Any:
+    if isinstance(items, _Missing):
+        str(items)
+    if isinstance(items, list | tuple | str) and len(items) > LOOP_ITEMS_LIMIT:
+        raise ValueError(f"a loop in a template goes through at most {LOOP_ITEMS_LIMIT} items")
+    return items
+
+
+_OWN_FILTERS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
+    {"number": number, "money": money, "plural": plural, "round": _round, "join": _join}
+)
 
 
 def _environment() -> _ScenarioEnvironment:
@@ -125,11 +160,8 @@ def _environment() -> _ScenarioEnvironment:
     kept_tests = {name: environment.tests[name] for name in ("defined", "undefined", "none", "odd", "even")}
     environment.filters = {
         **kept,
-        "number": number,
-        "money": money,
-        "plural": plural,
-        "round": _round,
-        "join": _join,
+        **_OWN_FILTERS,
+        _EACH: _each,
     }
     environment.tests = kept_tests
     environment.globals = {}
@@ -154,7 +186,7 @@ class SpokenTemplate:
             tree = _ENVIRONMENT.parse(source)
             problems = tuple(_forbidden(tree))
             if not problems:
-                self._template = _ENVIRONMENT.from_string(source)
+                self._template = _compiled(tree)
         except TemplateSyntaxError as error:
             raise TemplateRejected((f"line {error.lineno}: {error.message}",)) from error
         except RecursionError as error:
@@ -162,6 +194,8 @@ class SpokenTemplate:
         if problems:
             raise TemplateRejected(problems)
         self.names = frozenset(meta.find_undeclared_variables(tree))
+        if not self.names:
+            self._require_constant()
 
     def render(self, variables: Mapping[str, Any]) -> str:
         """Fill in; runs of blanks become one.
@@ -171,7 +205,7 @@ class SpokenTemplate:
             TemplateFailed: anything else that went wrong while filling in.
         """
         try:
-            text = " ".join(self._template.render(dict(variables)).split())
+            text = " ".join(self._written(variables).split())
         except TemplateFailed:
             raise
         except (TemplateError, ArithmeticError, TypeError, ValueError, LookupError) as error:
@@ -180,9 +214,40 @@ class SpokenTemplate:
             raise TemplateFailed(f"the text is longer than {TEXT_LIMIT} characters")
         return text
 
+    def _written(self, variables: Mapping[str, Any]) -> str:
+        pieces: list[str] = []
+        length = 0
+        for piece in self._template.generate(dict(variables)):
+            pieces.append(piece)
+            length += len(piece)
+            if length > RAW_LIMIT:
+                raise TemplateFailed(f"the text is longer than {TEXT_LIMIT} characters")
+        return "".join(pieces)
+
+    def _require_constant(self) -> None:
+        """A template without variables always says the same: see at once that it can.
+
+        Raises:
+            TemplateRejected: it cannot.
+        """
+        try:
+            self.render({})
+        except TemplateFailed as error:
+            raise TemplateRejected((str(error),)) from error
+
+
+def _compiled(tree: nodes.Template) -> Template:
+    """Compile a judged tree, each of its loops bounded."""
+    for loop in tree.find_all(nodes.For):
+        loop.iter = nodes.Filter(loop.iter, _EACH, [], [], None, None, lineno=loop.lineno)
+        loop.iter.set_environment(_ENVIRONMENT)
+    code = _ENVIRONMENT.compile(tree)
+    return Template.from_code(_ENVIRONMENT, code, {})
+
 
 def _forbidden(tree: nodes.Template) -> list[str]:
     problems: list[str] = []
+    looped = 0
     waiting: list[tuple[nodes.Node, int, bool]] = [(tree, 1, False)]
     while waiting:
         node, depth, in_loop = waiting.pop()
@@ -192,9 +257,36 @@ def _forbidden(tree: nodes.Template) -> list[str]:
         if reason:
             problems.append(f"line {node.lineno}: {reason}")
             continue
-        looping = in_loop or isinstance(node, nodes.For)
-        waiting.extend((child, depth + 1, looping) for child in node.iter_child_nodes())
-    return problems
+        looped += in_loop
+        body = {id(part) for part in (*node.body, *node.else_)} if isinstance(node, nodes.For) else set()
+        waiting.extend((child, depth + 1, in_loop or id(child) in body) for child in node.iter_child_nodes())
+    if looped > LOOP_BODY_LIMIT:
+        problems.append(f"the loops hold {looped} pieces of syntax, at most {LOOP_BODY_LIMIT} are allowed")
+    return [*problems, *(dict.fromkeys(_constant_faults(tree)) if not problems else ())]
+
+
+def _constant_faults(tree: nodes.Template) -> Iterator[str]:
+    """Faults of parts whose values the template itself tells (`{{ 'a' * 1000000000 }}`)."""
+    for node in tree.find_all((nodes.BinExpr, nodes.Filter)):
+        try:
+            _worth(node)
+        except _NotConstant:
+            continue
+        except (ArithmeticError, TypeError, ValueError, LookupError) as error:
+            yield f"line {node.lineno}: {error}"
+
+
+def _worth(node: nodes.Node) -> Any:
+    """The value of an expression of constants."""
+    if isinstance(node, nodes.Const):
+        return node.value
+    if isinstance(node, nodes.List | nodes.Tuple):
+        return [_worth(item) for item in node.items]
+    if isinstance(node, nodes.BinExpr) and node.operator in OPERATIONS:
+        return apply_operation(node.operator, _worth(node.left), _worth(node.right))
+    if isinstance(node, nodes.Filter) and node.node is not None and node.name in _OWN_FILTERS and not node.kwargs:
+        return _OWN_FILTERS[node.name](_worth(node.node), *(_worth(argument) for argument in node.args))
+    raise _NotConstant
 
 
 def _reason(node: nodes.Node, in_loop: bool) -> str:
@@ -214,8 +306,9 @@ def _reason(node: nodes.Node, in_loop: bool) -> str:
 
 
 def _reason_for_filter(node: nodes.Filter) -> str:
-    if node.name not in _ENVIRONMENT.filters:
-        return f"the filter '{node.name}' is not known; there are {', '.join(sorted(_ENVIRONMENT.filters))}"
+    known = sorted(set(_ENVIRONMENT.filters) - {_EACH})
+    if node.name not in known:
+        return f"the filter '{node.name}' is not known; there are {', '.join(known)}"
     if node.dyn_args is not None or node.dyn_kwargs is not None:
         return "a filter takes plain arguments only"
     return ""

@@ -15,23 +15,26 @@ from pathlib import Path
 
 from kamerton.domain.dialogue import Expectation, FaqResult, IntentResult
 from kamerton.domain.embedding import Embedder
+from kamerton.intent_classifier.addressed import addressed
 from kamerton.intent_classifier.calibration import Gates, leaders
 from kamerton.intent_classifier.catalogue import FaqEntry, IntentExamples
 from kamerton.intent_classifier.entities import extract_entities
 from kamerton.intent_classifier.label_space import BACKGROUND, LabelSpace
 from kamerton.intent_classifier.lexical import LexicalIndex, LexicalMatch
+from kamerton.intent_classifier.negated import Turnarounds
 from kamerton.intent_classifier.vector_store import PreparedVectors, load_or_prepare
-from kamerton.intent_classifier.verdicts import Verdict, verdict
+from kamerton.intent_classifier.verdicts import YES, Verdict, verdict
 from kamerton.intent_classifier.words import language_code, normalised
+from kamerton.intent_classifier.yes_no import Stance, stance
 
 _log = logging.getLogger(__name__)
 
 _CACHED_TEXTS = 1024
-_LONGEST_ANSWER_RESIDUE = 5
 _SURE_OF_OTHER = 0.6
 """How sure another intent must be to overrule a yes or no with only a word or two beside it."""
 _PER_READING = 0.05
 """What each place in the recogniser's list costs: its first reading is the likeliest."""
+_NOTHING_EXPECTED = Expectation()
 _READINGS_EMBEDDED = 2
 """Alternatives beyond this are only read for entities and words: a model query costs 10 to 30 ms."""
 
@@ -48,6 +51,7 @@ class IntentClassifier:
         self._gates = gates
         self._language = language
         self._lexical = LexicalIndex(space.examples, language)
+        self._turnarounds = Turnarounds(space.examples, language)
         self._ranked = lru_cache(maxsize=_CACHED_TEXTS)(self._rank)
 
     @classmethod
@@ -94,13 +98,7 @@ class IntentClassifier:
         entities = extract_entities(text, Expectation(), self._language)
         if not normalised(text):
             return IntentResult(None, 0.0, reason="empty", text=text, entities=entities)
-        match = self._lexical.find(text)
-        result = (
-            self._judged_by_words(match, expected_intents)
-            if match is not None
-            else self._judged_by_meaning(text, expected_intents, previous_leader)
-        )
-        return replace(result, text=text, entities=entities)
+        return replace(self._judged(text, expected_intents, previous_leader), text=text, entities=entities)
 
     def understand(
         self, readings: Sequence[str], expectation: Expectation, previous_leader: str | None = None
@@ -120,6 +118,13 @@ class IntentClassifier:
         spoken = [reading for reading in dict.fromkeys(readings) if normalised(reading)]
         if not spoken:
             return IntentResult(None, 0.0, reason="empty", text=readings[0] if readings else "")
+        result = self._understood(spoken, expectation, previous_leader)
+        others = [reading for reading in spoken if reading != result.text]
+        if result.intent in {YES, *expectation.consenting} and self._is_contested(others):
+            return replace(result, intent=None, reason="contested")
+        return result
+
+    def _understood(self, spoken: Sequence[str], expectation: Expectation, previous_leader: str | None) -> IntentResult:
         candidates = [
             (found.strength - _PER_READING * place, reading, found)
             for place, reading in enumerate(spoken)
@@ -169,17 +174,21 @@ class IntentClassifier:
         )
         if found.is_certain:
             return result
-        other = self.classify_intent(reading, expectation.intents, previous_leader)
+        other = self._judged(reading, expectation.intents, previous_leader, expectation)
         claimed = other.reason == "faq" or other.intent not in (None, found.intent)
         if claimed and (found.is_wordy or other.confidence >= _SURE_OF_OTHER):
             return replace(other, entities=found.entities)
-        wordy = found.residue > _LONGEST_ANSWER_RESIDUE and found.entities.number_unit is None
-        return None if wordy else result
+        return None if found.says_too_much else result
+
+    def _is_contested(self, readings: Sequence[str]) -> bool:
+        """Whether a reading refuses or doubts: then the yes of another one is no consent."""
+        stances = (stance(reading, self._language, expected=True) for reading in readings)
+        return any(found in (Stance.REFUSES, Stance.DOUBTS) for found in stances)
 
     def _by_words(self, readings: Sequence[str], expectation: Expectation) -> tuple[float, IntentResult] | None:
         """The first reading that is an example of an allowed intent or a prepared question, and how much it counts."""
         for place, reading in enumerate(readings):
-            match = self._lexical.find(reading)
+            match = self._lexical.find(addressed(reading, self._language))
             if match is None:
                 continue
             result = self._judged_by_words(match, expectation.intents)
@@ -193,7 +202,7 @@ class IntentClassifier:
     ) -> IntentResult:
         results = []
         for reading in readings[:_READINGS_EMBEDDED]:
-            result = self._judged_by_meaning(reading, expectation.intents, previous_leader)
+            result = self._judged_by_meaning(reading, expectation.intents, previous_leader, expectation)
             entities = extract_entities(reading, expectation, self._language)
             result = replace(result, text=reading, entities=entities)
             if result.intent is not None or result.reason == "faq":
@@ -201,26 +210,55 @@ class IntentClassifier:
             results.append(result)
         return results[0]
 
+    def _judged(
+        self,
+        text: str,
+        expected: Sequence[str] | None,
+        previous_leader: str | None,
+        expectation: Expectation = _NOTHING_EXPECTED,
+    ) -> IntentResult:
+        match = self._lexical.find(addressed(text, self._language))
+        if match is not None:
+            return self._judged_by_words(match, expected)
+        return self._judged_by_meaning(text, expected, previous_leader, expectation)
+
     def _judged_by_words(self, match: LexicalMatch, expected: Sequence[str] | None) -> IntentResult:
         reason = "exact" if match.exact else "fuzzy"
         return self._allowed(match.label, match.confidence, 1.0, reason, expected)
 
     def _judged_by_meaning(
-        self, text: str, expected: Sequence[str] | None, previous_leader: str | None
+        self,
+        text: str,
+        expected: Sequence[str] | None,
+        previous_leader: str | None,
+        expectation: Expectation = _NOTHING_EXPECTED,
     ) -> IntentResult:
-        label, confidence, gap = self._ranked(normalised(text))
+        said = addressed(text, self._language)
+        if not said:
+            return IntentResult(None, 0.0, reason=BACKGROUND)
+        label, confidence, gap = self._ranked(said)
         if label < 0:
             return IntentResult(None, 0.0, reason="no_examples")
         leader = self._space.name(label)
         if leader == BACKGROUND:
             return IntentResult(None, confidence, gap, None, BACKGROUND)
         intent = self._space.intent(label)
+        if intent is not None and self._is_turned(label, intent.name, text, expectation):
+            return IntentResult(None, confidence, gap, leader, "negated")
         gate = self._gates.intent if intent is not None else self._gates.faq
         threshold = intent.threshold if intent is not None else None
         refused = gate.refusal(confidence, gap, repeated=leader == previous_leader, threshold=threshold)
         if refused is not None:
             return IntentResult(None, confidence, gap, leader, refused)
         return self._allowed(label, confidence, gap, "meaning", expected)
+
+    def _is_turned(self, label: int, intent: str, text: str, expectation: Expectation) -> bool:
+        """Whether the text negates what its nearest intent says, or is too unclear for what would follow."""
+        if intent in expectation.ending and (text.rstrip().endswith("?") or self._turnarounds.unlike(label, text)):
+            return True
+        if intent in expectation.consenting and self._is_contested((text,)):
+            return True
+        return self._turnarounds.turned(label, text)
 
     def _allowed(
         self, label: int, confidence: float, gap: float, reason: str, expected: Sequence[str] | None

@@ -5,9 +5,13 @@ Tables and regular expressions only: well under a millisecond, so it may run on 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kamerton.domain.dialogue import Completeness, EntityKind, Expectation
+from kamerton.intent_classifier.agreement_words import agreement_words
+from kamerton.intent_classifier.entities import number_spans
 from kamerton.intent_classifier.number_slips import is_hundred_slip
-from kamerton.intent_classifier.numbers import NumberSpan, find_numbers
+from kamerton.intent_classifier.numbers import NumberSpan
 from kamerton.intent_classifier.phones import count_digits, find_phone
 from kamerton.intent_classifier.phrases import phrasebook
 from kamerton.intent_classifier.units import is_expected_unit, unit_length, unit_near
@@ -54,7 +58,7 @@ def is_backchannel(text: str, language: str = "ru") -> bool:
 
 
 def _number(text: str, tokens: tuple[Token, ...], expectation: Expectation, language: str) -> Completeness | None:
-    spans = find_numbers(text, language, expected=True)
+    spans = number_spans(text, replace(expectation, entity=EntityKind.NUMBER), language)
     if not spans:
         # «сто» said alone often comes as «стой»: more of the number is likely to follow.
         return Completeness.OPEN if len(tokens) == 1 and is_hundred_slip(tokens[0].text, "") else None
@@ -93,16 +97,18 @@ def _phone(text: str, language: str) -> Completeness | None:
 def _agreement(text: str, tokens: tuple[Token, ...], expectation: Expectation, language: str) -> Completeness | None:
     book = phrasebook(language)
     answer = yes_no(text, language, expected=True)
-    spans = find_numbers(text, language)
+    spans = number_spans(text, expectation, language)
     if spans:
         if spans[-1].negated:
             return Completeness.OPEN
         return _number(text, tokens, Expectation(units=expectation.units), language)
+    if len(tokens) > 1 and tokens[-1].text in book.exception:
+        return Completeness.OPEN
     if answer is None:
         return None
     if answer is False:
         return _refusal(tokens, expectation, language)
-    if tokens[-1].text in book.exception or (len(tokens) > 1 and _dangles(tokens, language)):
+    if len(tokens) > 1 and _dangles(tokens, language):
         return Completeness.OPEN
     return Completeness.COMPLETE if len(tokens) <= _FEWEST_WORDS_OF_AGREEMENT else None
 
@@ -115,7 +121,9 @@ def _refusal(tokens: tuple[Token, ...], expectation: Expectation, language: str)
         return Completeness.OPEN
     if _CORRECT not in expectation.intents:
         return Completeness.COMPLETE
-    finished = last in book.wrong or any(phrase[-1] == last for phrase in book.no_phrases)
+    table = agreement_words(language)
+    refused = last not in table.answers_no and any(phrase[-1] == last for phrase in table.refusals)
+    finished = refused or last in book.wrong or table.consents.fullmatch(last)
     return Completeness.COMPLETE if finished else Completeness.PLAUSIBLE
 
 

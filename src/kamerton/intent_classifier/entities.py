@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kamerton.domain.dialogue import Entities, EntityKind, Expectation
+from kamerton.intent_classifier.digit_runs import coded
 from kamerton.intent_classifier.numbers import NumberSpan, find_numbers
 from kamerton.intent_classifier.phones import find_phone
 from kamerton.intent_classifier.units import unit_near
@@ -14,7 +15,7 @@ def extract_entities(text: str, expectation: Expectation, language: str = "ru") 
     """Everything of value in a text, read with the forgiveness that the expectation allows.
 
     Numbers keep their order of mention, so the last one of a range («сто-сто двадцать») or of a self-repair («двадцать,
-    нет, двадцать пять») is the one that counts. Digits of a phone number are not numbers.
+    нет, двадцать пять») is the one that counts. Digits of a phone number, a card or a document are not numbers.
 
     Raises:
         ConfigurationError: there are no tables for the language.
@@ -33,5 +34,12 @@ def extract_entities(text: str, expectation: Expectation, language: str = "ru") 
 
 
 def number_spans(text: str, expectation: Expectation, language: str) -> tuple[NumberSpan, ...]:
-    """The numbers of a text, read forgivingly when a number is expected."""
-    return find_numbers(text, language, expected=expectation.entity is EntityKind.NUMBER)
+    """The numbers of a text that may answer something, read forgivingly when a number is expected.
+
+    Pieces of a code (a card, a document) are left out: «4276 1111 …» answers no question with 1111.
+    """
+    spans = find_numbers(text, language, expected=expectation.entity is EntityKind.NUMBER)
+    tokens = tokenize(text)
+    with_unit = [unit_near(tokens, span, expectation.units, language) is not None for span in spans]
+    left_out = coded(tokens, spans, with_unit)
+    return tuple(span for place, span in enumerate(spans) if place not in left_out)

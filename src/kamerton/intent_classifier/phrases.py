@@ -17,9 +17,7 @@ class Phrasebook:
     """The tables of one language. Sets of words, or of phrases given as tuples of words."""
 
     yes: frozenset[str]
-    yes_phrases: frozenset[tuple[str, ...]]
     no: frozenset[str]
-    no_phrases: frozenset[tuple[str, ...]]
     wrong: frozenset[str]
     """Words that call something wrong or ask to change it («неправильная», «исправьте»)."""
     repair: frozenset[str]
@@ -63,12 +61,7 @@ _RU = Phrasebook(
         "ок окей разумеется безусловно естественно давайте давай отлично устраивает подходит ладно дада так "
         "оформляйте оформляем продолжайте продолжаем"
     ),
-    yes_phrases=_phrases("все так|так и есть|все верно|все правильно|не возражаю|не против|нет проблем|нет возражений"),
     no=_words("нет неа нету отказываюсь несогласен несогласна против никак отнюдь"),
-    no_phrases=_phrases(
-        "не верно|не правильно|не так|не то|не надо|не нужно|не согласен|не согласна|не хочу|не подходит|не совсем|"
-        "не устраивает|не подтверждаю|ничего подобного"
-    ),
     wrong=_words(
         "неверно неправильно неверный неверная неверное неверные неправильный неправильная неправильное неправильные "
         "ошибка ошибочно ошибочный ошибочная другая другой другое другие исправьте исправить исправим поменяйте "
@@ -125,12 +118,7 @@ _UK = Phrasebook(
         "так ага угу да вірно правильно звичайно авжеж саме точно згоден згодна згодні підтверджую добре гаразд ок "
         "окей безумовно давайте чудово влаштовує підходить таки еге оформлюйте продовжуйте"
     ),
-    yes_phrases=_phrases("все так|так і є|все вірно|все правильно|не заперечую|не проти|немає проблем|без проблем"),
     no=_words("ні нє неа нема відмовляюся нет проти"),
-    no_phrases=_phrases(
-        "не вірно|не правильно|не так|не те|не треба|не потрібно|не згоден|не згодна|не хочу|не підходить|не зовсім|"
-        "не влаштовує|не підтверджую|нічого подібного"
-    ),
     wrong=_words(
         "невірно неправильно невірний невірна невірне невірні неправильний неправильна неправильне неправильні помилка "
         "помилково помилковий помилкова інша інший інше інші виправте виправити змініть змінити поміняйте переплутали "
@@ -191,11 +179,3 @@ def phrasebook(language: str) -> Phrasebook:
     """
     books: Mapping[str, Phrasebook] = {"ru": _RU, "uk": _UK}
     return books[language_code(language)]
-
-
-def holds_phrase(words: tuple[str, ...], phrases: frozenset[tuple[str, ...]]) -> bool:
-    """Whether one of the phrases stands somewhere among the words."""
-    lengths = {len(phrase) for phrase in phrases}
-    return any(
-        words[start : start + length] in phrases for length in lengths for start in range(len(words) - length + 1)
-    )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from kamerton.domain.dialogue import Entities, EntityKind, Expectation
+from kamerton.intent_classifier.agreement_words import agreement_words
 from kamerton.intent_classifier.entities import extract_entities, number_spans
 from kamerton.intent_classifier.numbers import NumberSpan
 from kamerton.intent_classifier.phrases import Phrasebook, phrasebook
@@ -12,8 +15,11 @@ from kamerton.intent_classifier.units import is_expected_unit, unit_length, unit
 from kamerton.intent_classifier.words import Token, tokenize
 
 _CORRECT = "correct"
-_AGREEMENT = frozenset({"yes", "no"})
+YES = "yes"
+NO = "no"
+_AGREEMENT = frozenset({YES, NO})
 _SMALL_RESIDUE = 2
+_LONGEST_ANSWER_RESIDUE = 5
 _NEAR_WORDS = 2
 
 
@@ -34,9 +40,19 @@ class Verdict:
         return self.residue <= (0 if self.intent in _AGREEMENT else _SMALL_RESIDUE)
 
     @property
+    def says_too_much(self) -> bool:
+        """Whether so much else was said that nothing may be taken from it.
+
+        Agreement bears least of it: «да, я сейчас в магазине стою» consents to nothing.
+        """
+        if self.intent in _AGREEMENT:
+            return self.residue > _SMALL_RESIDUE
+        return self.residue > _LONGEST_ANSWER_RESIDUE and self.entities.number_unit is None
+
+    @property
     def is_wordy(self) -> bool:
         """Whether so much else was said that the talk is probably about that."""
-        return self.residue > _SMALL_RESIDUE
+        return self.residue >= (_SMALL_RESIDUE if self.intent in _AGREEMENT else _SMALL_RESIDUE + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +100,13 @@ class _Utterance:
         units = self.expectation.units
         return unit is not None and bool(units) and not is_expected_unit(unit, units, self.language)
 
-    def residue(self) -> int:
+    def residue_of_agreement(self) -> int:
+        """Words that neither agree nor refuse and have a topic of their own."""
+        table = agreement_words(self.language)
+        known = table.agreeing | table.refusing | table.cancelling | table.after_clausal
+        return self.residue({word for word in self.words if word in known or table.consents.fullmatch(word)})
+
+    def residue(self, besides: Set[str] = frozenset()) -> int:
         """Words of a topic of their own."""
         covered: set[int] = set()
         for span in self.spans:
@@ -94,6 +116,7 @@ class _Utterance:
         known = (
             self.book.fillers | self.book.yes | self.book.no | self.book.wrong | self.book.repair | self.book.exception
         )
+        known |= besides
         return sum(
             1
             for place, token in enumerate(self.tokens)
@@ -122,7 +145,7 @@ def verdict(text: str, expectation: Expectation, language: str) -> Verdict | Non
         return None
     if expectation.entity is EntityKind.PHONE and utterance.entities.phone is not None:
         return Verdict("answer", 0.98, utterance.entities)
-    if expectation.entity is EntityKind.NUMBER and utterance.entities.phone is None:
+    if expectation.entity is EntityKind.NUMBER:
         return _number(utterance) or _wrong_value(utterance)
     if expectation.entity is EntityKind.YES_NO:
         return _agreement(utterance)
@@ -195,7 +218,27 @@ def _agreement(utterance: _Utterance) -> Verdict | None:
             return wrong
     if answer is None:
         return None
-    return Verdict("yes" if answer else "no", 0.97, utterance.entities, utterance.residue())
+    if not answer and NO in utterance.expectation.ending and not _declines(utterance):
+        return _wrong_value(utterance) or _blamed(utterance)
+    return Verdict(YES if answer else NO, 0.97, utterance.entities, utterance.residue_of_agreement())
+
+
+def _declines(utterance: _Utterance) -> bool:
+    """Whether a refusal only declines («нет, спасибо», «ничего не надо»), and so may end a call.
+
+    «не то», «неправильно» or «не хочу ждать» refuse something of the talk, which then has to go on.
+    """
+    table = agreement_words(utterance.language)
+    said = tuple(token.text for token in utterance.tokens)
+    complains = table.complaints & utterance.words or any(pair in table.part_refusals for pair in pairwise(said))
+    return not (complains or utterance.words & utterance.book.wrong or utterance.residue(table.declining))
+
+
+def _blamed(utterance: _Utterance) -> Verdict | None:
+    """«неправильно», where a plain «no» would end the call."""
+    if not utterance.may_correct or not utterance.words & utterance.book.wrong:
+        return None
+    return Verdict(_CORRECT, 0.9, utterance.entities, utterance.residue())
 
 
 def _wrong_value(utterance: _Utterance) -> Verdict | None:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kamerton.domain.audio import FRAME_MS, AudioFormat, AudioFrame
-from kamerton.domain.recognition import RecognitionHint, SttStream
+from kamerton.domain.recognition import RecognitionHint, TurnAudio
 from kamerton.listening import segmenter
+from kamerton.listening.echo import EchoEstimate
 from kamerton.listening.endpointing import EndpointingSettings
 from kamerton.listening.gate import VadSettings
 from kamerton.listening.line_clock import FRAME_S, PATIENCE_S, HeardFrame, LineClock
@@ -53,7 +54,7 @@ class Listener:
         self,
         audio_format: AudioFormat,
         vad: VadBatcher,
-        stt: SttStream,
+        stt: TurnAudio,
         settings: ListeningSettings,
         clock: Callable[[], float],
         report: Callable[[SegmentEvent], None],
@@ -99,6 +100,12 @@ class Listener:
 
     def said(self, pcm: bytes, now_s: float) -> None:
         """A frame of the assistant's own voice left for the caller; it may come back as an echo."""
+        self._channel.echo.said(pcm, now_s)
+
+    @property
+    def echo(self) -> EchoEstimate | None:
+        """The line's echo of the assistant's voice, as far as it is known; None while none is."""
+        return self._channel.echo.estimate
 
     def tick(self, now_s: float) -> None:
         """A frame time of the call's clock has passed, whether the line brought a frame or not.

@@ -19,6 +19,7 @@ import numpy as np
 
 from kamerton.domain.audio import SAMPLE_BYTES, AudioFormat
 from kamerton.domain.work import Worker
+from kamerton.listening.echo import CallEcho, EchoEar, EchoWindow
 from kamerton.listening.gate import QUARTERS, NoiseGate, VadSettings, power_of, stood_still, window_levels
 from kamerton.listening.line_filter import STATES, LineFilter
 from kamerton.listening.network import GuardedNetwork
@@ -57,6 +58,14 @@ class VadWindow:
     """Plainly a sound: well above the line's noise."""
     still: bool = False
     """The line stood still in a part of it: digital silence, which says nothing of its noise."""
+    is_echo: bool = False
+    """Nothing but our own voice: no speech and no sound, whatever the network makes of it."""
+
+    def silence(self) -> None:
+        """It is our own voice."""
+        self.is_echo = True
+        self.loud = False
+        self.quiet_tail_ms = self.length_ms
 
 
 _Pending = tuple[Floats | None, VadWindow | None]
@@ -85,6 +94,7 @@ class VadChannel:
         "arrived",
         "context",
         "dropped_windows",
+        "echo",
         "filter_state",
         "pending",
         "shape",
@@ -106,6 +116,7 @@ class VadChannel:
         self.context = np.zeros(shape.context, dtype=np.float32)
         self.filter_state = _AT_REST
         self.dropped_windows = 0
+        self.echo = CallEcho(shape)
         self._batcher = batcher
         self._gate = NoiseGate(batcher.settings)
         self._sink = sink
@@ -155,8 +166,10 @@ class VadChannel:
         else:
             self.report(window)
 
-    def sort(self, heard: Floats, end_s: float, level_dbfs: float, quarter_powers: list[float], still: bool) -> bool:
-        """Gate a window by its speech band: silence is reported, anything else waits for the network. True if it does.
+    def sort(
+        self, heard: Floats, end_s: float, level_dbfs: float, quarter_powers: list[float], still: bool
+    ) -> VadWindow | None:
+        """Gate a window by its speech band: silence is reported; anything else waits for the network and is returned.
 
         Args:
             heard: the filtered samples, valid during this call only.
@@ -168,7 +181,7 @@ class VadChannel:
         gate = self._gate
         if gate.is_silence(level_dbfs):
             self.silence(heard.copy(), end_s, level_dbfs, still)
-            return False
+            return None
         if self._silent_windows:
             self._warm_up()
         self._silent_windows = 0
@@ -176,7 +189,7 @@ class VadChannel:
         loud = gate.is_sound(level_dbfs)
         window = VadWindow(0.0, level_dbfs, tail_ms, self._window_ms, end_s, loud, still)
         self.pending.append((heard.copy(), window))
-        return True
+        return window
 
     def _warm_up(self) -> None:
         """Let the network hear what came before the first loud window, so that it does not start cold in mid-word.
@@ -196,7 +209,10 @@ class VadChannel:
         before.clear()
 
     def judged(self, window: VadWindow, probability: float) -> None:
-        """The network's word on a window: the gate learns from it, the call is told."""
+        """The network's word on a window: the gate learns from it, the call is told. Our own voice teaches nothing."""
+        if window.is_echo:
+            self.report(window)
+            return
         window.probability = probability
         if probability < _NO_SPEECH:
             self._gate.learn_silence(window.level_dbfs, window.still)
@@ -207,7 +223,8 @@ class VadChannel:
     def guess(self, window: VadWindow) -> None:
         """There is no word of the network: what is plainly a sound is taken for speech."""
         window.probability = _GUESS_SPEECH if window.loud else 0.0
-        self._gate.learn_silence(window.level_dbfs, window.still)
+        if not window.is_echo:
+            self._gate.learn_silence(window.level_dbfs, window.still)
         self.report(window)
 
     def _quiet_tail_ms(self, quarter_powers: list[float], threshold_dbfs: float) -> float:
@@ -249,6 +266,7 @@ class VadBatcher:
     def __init__(self, model: VadModel, worker: Worker, settings: VadSettings | None = None) -> None:
         self.settings = settings or VadSettings()
         self._network = GuardedNetwork(model, worker, self.settings.at_once_windows)
+        self._echo_ear = EchoEar()
         self._arrivals: dict[VadChannel, None] = {}
         self._wake = asyncio.Event()
         self.inferences = 0
@@ -322,8 +340,9 @@ class VadBatcher:
         samples = np.frombuffer(b"".join([pcm for pcm, _ in arrived]), "<i2").astype(np.float32)
         samples = samples.reshape(len(channels), -1)
         levels, quarters = window_levels(samples)
-        sounding: list[int] = []
         still = stood_still(quarters)
+        waiting: list[VadWindow | None] = [None] * len(channels)
+        sounding: list[int] = []
         for index, channel in enumerate(channels):
             if channel.is_silent(levels[index]):
                 pcm, end_s = arrived[index]
@@ -331,20 +350,42 @@ class VadBatcher:
                 channel.silence(pcm, end_s, levels[index], still[index])
             else:
                 sounding.append(index)
-        if not sounding:
-            return
-        states = np.array([channels[index].filter_state for index in sounding])
-        heard, measured, after = _FILTERS[rate_hz].run(samples[sounding], states)
-        levels, quarters = window_levels(measured)
-        powers = quarters.tolist()
-        for row, index in enumerate(sounding):
-            channel = channels[index]
-            channel.filter_state = after[row]
-            try:
-                if channel.sort(heard[row], arrived[index][1], levels[row], powers[row], still[index]):
-                    ready[channel] = None
-            except Exception as error:  # the boundary between a call and what all calls share
-                channel.fail(error)
+        if sounding:
+            heard, measured = self._filter(rate_hz, [channels[index] for index in sounding], samples[sounding])
+            levels, quarters = window_levels(measured)
+            for row, (index, parts) in enumerate(zip(sounding, quarters.tolist(), strict=True)):
+                window = (heard[row], arrived[index][1], levels[row], parts, still[index])
+                waiting[index] = self._gate(channels[index], window, ready)
+        in_reach = [
+            EchoWindow(channel.echo, pcm, end_s, window)
+            for channel, (pcm, end_s), window in zip(channels, arrived, waiting, strict=True)
+            if end_s <= channel.echo.reaches_s
+        ]
+        if in_reach:
+            self._echo_ear.judge(in_reach)
+
+    @staticmethod
+    def _filter(rate_hz: int, channels: list[VadChannel], samples: Floats) -> tuple[Floats, Floats]:
+        """What the network hears of each channel's window, and what its level is measured on."""
+        states = np.array([channel.filter_state for channel in channels])
+        heard, measured, after = _FILTERS[rate_hz].run(samples, states)
+        for channel, state in zip(channels, after, strict=True):
+            channel.filter_state = state
+        return heard, measured
+
+    @staticmethod
+    def _gate(
+        channel: VadChannel, window: tuple[Floats, float, float, list[float], bool], ready: dict[VadChannel, None]
+    ) -> VadWindow | None:
+        """Have a window gated; what waits for the network then."""
+        try:
+            waiting = channel.sort(*window)
+        except Exception as error:  # the boundary between a call and what all calls share
+            channel.fail(error)
+            return None
+        if waiting is not None:
+            ready[channel] = None
+        return waiting
 
     async def _judge(self, ready: dict[VadChannel, None]) -> int:
         """Judge all windows of these channels, one per channel and inference; returns how many there were."""

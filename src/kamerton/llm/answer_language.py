@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Final
 
@@ -13,13 +14,19 @@ DECIDING_LETTERS: Final = 20
 NAME_LETTERS: Final = 60
 """Letters of capitalised foreign words that pass as names before they are taken for a text («Volkswagen Passat …»)."""
 
+MIXED_WORDS: Final = 2
+"""Words of the language from which on fewer foreign ones are names in a sentence of its own («это через paypal»)."""
+
+_NAME_INSIDE: Final = re.compile(r"@|\w[._-]\w|\d|[a-z][A-Z]")
+
 SCRIPTS: Final = {"ru": "CYRILLIC", "uk": "CYRILLIC"}
 
 
 class LanguageGuard:
     """Holds the first words back until their script is known, then lets all pass.
 
-    Capitalised Latin words are taken for names of brands and models: they speak neither for nor against.
+    Capitalised Latin words, addresses and words with a digit or an inner capital are taken for names of brands and
+    models: they speak neither for nor against. Single foreign words among words of the language are names as well.
     """
 
     def __init__(self, language: str) -> None:
@@ -31,6 +38,8 @@ class LanguageGuard:
         self._own = 0
         self._foreign = 0
         self._names = 0
+        self._own_words = 0
+        self._foreign_words = 0
         self._decided = False
         self.foreign = False
         """The answer is in another script; nothing passes."""
@@ -54,7 +63,8 @@ class LanguageGuard:
     def _decide(self) -> list[str]:
         held, self._held = self._held, []
         names = self._names if self._names >= NAME_LETTERS else 0
-        self.foreign = self._foreign + names > self._own
+        mixed = self._own_words >= MIXED_WORDS and self._foreign_words < self._own_words and not names
+        self.foreign = self._foreign + names > self._own and not mixed
         self._decided = not self.foreign
         return held if self._decided else []
 
@@ -62,7 +72,14 @@ class LanguageGuard:
         letters = [char for char in word if char.isalpha()]
         own = sum(unicodedata.name(char, "").startswith(self._script) for char in letters)
         self._own += own
-        if letters and letters[0].isupper() and not own:
+        self._own_words += own > 0
+        if letters and not own and (letters[0].isupper() or _is_name(word)):
             self._names += len(letters)
         else:
             self._foreign += len(letters) - own
+            self._foreign_words += bool(letters) and not own
+
+
+def _is_name(word: str) -> bool:
+    """An address («ivan@mail.ru», «kamerton.ru»), a model («x5») or a brand with an inner capital («iPhone»)."""
+    return bool(_NAME_INSIDE.search(word))

@@ -56,7 +56,7 @@ class CheckedAnswer:
             return ""
         speakable = self._pass_words(self._words.push(decoded))
         if not self.over and self._parser.failure is None and self._parser.complete:
-            speakable += self._finish_words()
+            speakable = self._finish_words(speakable)
         if self.refused:
             return ""
         self.released = self.released or bool(speakable)
@@ -80,7 +80,8 @@ class CheckedAnswer:
         if self._read_characters > self._limits.max_characters:
             raise EngineError(
                 f"the language model's answer cannot be used: it does not end within {self._limits.max_characters} "
-                "characters; ask again, or use a model that keeps to the asked length"
+                "characters; ask again, or use a model that keeps to the asked length",
+                "model_answer",
             )
 
     def _pass_words(self, words: list[str], *, last: bool = False) -> str:
@@ -89,7 +90,8 @@ class CheckedAnswer:
         if self._script.foreign:
             raise EngineError(
                 "the language model's answer cannot be used: it is written in another script than the assistant's "
-                "language; ask again, or use a model that knows the language"
+                "language; ask again, or use a model that knows the language",
+                "model_answer",
             )
         unleaked = [passed for word in in_script for passed in self._leaks.push(word)]
         unleaked += self._leaks.finish() if last else []
@@ -97,9 +99,10 @@ class CheckedAnswer:
         passed += self._length.finish() if last else []
         return "".join(passed)
 
-    def _finish_words(self) -> str:
-        speakable = self._pass_words(self._words.finish(), last=True)
+    def _finish_words(self, before: str) -> str:
+        """What waits still, behind what the same push released."""
+        speakable = before + self._pass_words(self._words.finish(), last=True)
         if not (self.released or speakable or self.refused):
-            raise EngineError("the language model's answer cannot be used: it is empty; ask again")
+            raise EngineError("the language model's answer cannot be used: it is empty; ask again", "model_answer")
         self.whole = True
         return speakable

@@ -187,7 +187,7 @@ class ConversationManager:
         try:
             yield
         except EngineError as error:
-            raise EngineError(f"{error} (model {self._model.name})") from None
+            raise EngineError(f"{error} (model {self._model.name})", error.code) from None
 
 
 def joined(messages: Iterable[ChatMessage]) -> tuple[ChatMessage, ...]:

@@ -55,7 +55,8 @@ class Generation:
                 event = await anext(self._events)
             except StopAsyncIteration:
                 raise EngineError(
-                    f"the language model {self._model_name} broke off in the middle of its answer; ask again"
+                    f"the language model {self._model_name} broke off in the middle of its answer; ask again",
+                    "model_stream",
                 ) from None
             finally:
                 self._reading = None
@@ -65,7 +66,8 @@ class Generation:
         if event is None and patience.cancelled_caught:
             raise EngineError(
                 f"the language model {self._model_name} is too slow: {setting} ran out after {self._waited_s:.1f} s "
-                "of waiting; relieve its server, choose a faster model or raise the limit"
+                "of waiting; relieve its server, choose a faster model or raise the limit",
+                "model_timeout",
             )
         self._begun = True
         return event

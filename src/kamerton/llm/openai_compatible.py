@@ -7,30 +7,41 @@ is made, at start-up and never during a call.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar, cast
 from urllib.parse import urlsplit, urlunsplit
 
 import anyio
 
 from kamerton.domain.errors import ConfigurationError, EngineError
+from kamerton.domain.foreign_text import LONGEST_REMARK, shown_line
 from kamerton.domain.language_model import GenerationEnded, ModelEvent, ModelRequest, TextDelta
+from kamerton.llm.event_stream import EventStream, NoEventStream, ServerEvent
 from kamerton.llm.limits import ModelTimeouts
 from kamerton.llm.structured_answer import ANSWER_SCHEMA
+from kamerton.llm.thoughts import ThoughtFilter
 
 logger = logging.getLogger(__name__)
 
 JsonMode = Literal["schema", "object", "off"]
 T = TypeVar("T")
 
+
+class _Response(Protocol):
+    """What is used of the client's response."""
+
+    def iter_bytes(self) -> AsyncGenerator[bytes, None]: ...
+
+    async def close(self) -> None: ...
+
+
 USAGE_S: Final = 0.5
 """Longest wait for the counts after the model said that it has finished."""
 CLOSE_S: Final = 1.0
 """Longest wait for a connection to close; it takes well under a millisecond."""
-LONGEST_REMARK: Final = 200
-"""Characters of a server's own error message that are repeated."""
 
 _REASONS: Final[dict[str, Literal["stop", "length", "filtered"]]] = {
     "stop": "stop",
@@ -80,20 +91,17 @@ class OpenAICompatibleSettings:
         return urlunsplit((address.scheme, address.netloc.rpartition("@")[2], address.path.rstrip("/"), "", ""))
 
 
-class _Stream(Protocol):
-    """What is used of `openai.AsyncStream`."""
-
-    async def __anext__(self) -> Any: ...
-
-    async def close(self) -> None: ...
-
-
 @dataclass(slots=True)
 class _Progress:
     """What is known of one stream so far."""
 
     waited_s: float = 0.0
     begun: bool = False
+    understood: bool = False
+    """The server sent at least one chunk of a chat completion."""
+    done: bool = False
+    """The server said that nothing more follows; only the end of the response may."""
+    events: EventStream = field(default_factory=EventStream)
     reason: Literal["stop", "length", "filtered"] | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -107,11 +115,13 @@ class OpenAICompatibleModel:
     """
 
     def __init__(self, settings: OpenAICompatibleSettings) -> None:
+        import httpx2  # what the client speaks HTTP with, and whose errors a response that is being read raises
         import openai  # a second of import time, paid only where a model is configured
 
         timeouts = settings.timeouts
         self._settings = settings
         self._openai = openai
+        self._transport_errors = (httpx2.HTTPError, httpx2.StreamError)
         self._counts_wanted = True
         self._client = openai.AsyncOpenAI(
             api_key=settings.api_key or "none",
@@ -131,21 +141,27 @@ class OpenAICompatibleModel:
     async def generate(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Yield deltas, then `GenerationEnded`. Closing or cancelling drops the connection at once.
 
+        What a reasoning model thinks before its answer is left out.
+
         Raises:
             EngineError: the server is away, slow, overloaded, rejects the request, answers nonsense or broke off.
         """
         progress = _Progress()
-        stream = await self._open(request, progress)
+        thoughts = ThoughtFilter()
+        response = await self._open(request, progress)
+        body = response.iter_bytes()
         try:
-            while (chunk := await self._next_chunk(stream, progress)) is not None:
-                text = self._read_chunk(chunk, progress)
-                if text:
-                    progress.begun = True
-                    yield TextDelta(text)
+            while (events := await self._next_events(body, progress)) is not None:
+                for event in events:
+                    text = thoughts.push(self._read_event(event, progress))
+                    if text:
+                        yield TextDelta(text)
         finally:
-            await self._close(stream)
+            await self._close(response, body)
+        if rest := thoughts.finish():
+            yield TextDelta(rest)
         if progress.reason is None:
-            raise self._broken_off()
+            raise self._broken_off() if progress.understood else self._nonsense()
         yield GenerationEnded(progress.reason, progress.prompt_tokens, progress.completion_tokens)
 
     async def aclose(self) -> None:
@@ -165,7 +181,7 @@ class OpenAICompatibleModel:
             omitted["Authorization"] = self._openai.Omit()
         return omitted
 
-    async def _open(self, request: ModelRequest, progress: _Progress) -> _Stream:
+    async def _open(self, request: ModelRequest, progress: _Progress) -> _Response:
         wanted_counts = self._counts_wanted
         try:
             return await self._ask(request, progress)
@@ -181,9 +197,11 @@ class OpenAICompatibleModel:
         except (self._openai.OpenAIError, ValueError) as error:
             raise self._failure(error) from None
 
-    async def _ask(self, request: ModelRequest, progress: _Progress) -> _Stream:
-        body = self._body(request)
-        return await self._bounded(self._client.chat.completions.create(**body, extra_headers=self._omitted), progress)
+    async def _ask(self, request: ModelRequest, progress: _Progress) -> _Response:
+        asked = self._client.chat.completions.with_streaming_response.create(
+            **self._body(request), extra_headers=self._omitted
+        )
+        return cast(_Response, await self._bounded(asked.__aenter__(), progress))
 
     def _body(self, request: ModelRequest) -> dict[str, Any]:
         settings = self._settings
@@ -204,17 +222,20 @@ class OpenAICompatibleModel:
             body["response_format"] = {"type": "json_object"}
         return body
 
-    async def _next_chunk(self, stream: _Stream, progress: _Progress) -> Any | None:
-        """The next chunk, or None at the end of the stream."""
+    async def _next_events(self, body: AsyncGenerator[bytes, None], progress: _Progress) -> list[ServerEvent] | None:
+        """What the next piece of the response completes, or None at its end."""
         try:
-            return await self._bounded(anext(stream), progress)
-        except StopAsyncIteration:
-            return None
-        except (EngineError, self._openai.OpenAIError, ValueError) as error:
-            if progress.reason is None and isinstance(error, self._openai.APIConnectionError):
+            try:
+                return progress.events.push(await self._bounded(anext(body), progress))
+            except StopAsyncIteration:
+                return progress.events.finish() or None
+        except NoEventStream as other:
+            raise self._no_stream(str(other)) from None
+        except (EngineError, *self._transport_errors) as error:
+            if progress.reason is None and not isinstance(error, EngineError):
                 raise self._broken_off() from None
             if progress.reason is None:
-                raise self._failure(error) from None
+                raise
             logger.info("a finished stream ended badly", extra={"model": self.name, "problem": type(error).__name__})
             return None
 
@@ -228,7 +249,8 @@ class OpenAICompatibleModel:
         except TimeoutError:
             raise EngineError(
                 f"{self._where} is too slow: nothing for {allowed_s:.1f} s ({setting}); "
-                "relieve the server, choose a faster model or raise the timeout"
+                "relieve the server, choose a faster model or raise the timeout",
+                "model_timeout",
             ) from None
         finally:
             progress.waited_s += anyio.current_time() - started_s
@@ -236,78 +258,111 @@ class OpenAICompatibleModel:
     def _allowed(self, progress: _Progress) -> tuple[float, str]:
         timeouts = self._settings.timeouts
         total = (max(0.0, timeouts.total_s - progress.waited_s), "total_s")
-        if progress.reason is not None:
+        if progress.done or progress.reason is not None:
             return min(total, (USAGE_S, "counts"))
         if progress.begun:
             return min(total, (timeouts.between_tokens_s, "between_tokens_s"))
         return min(total, (max(0.0, timeouts.first_token_s - progress.waited_s), "first_token_s"))
 
-    def _read_chunk(self, chunk: Any, progress: _Progress) -> str:
-        """Note what a chunk tells and return its text. The client checks no types, so they are checked here."""
-        usage = getattr(chunk, "usage", None)
+    def _read_event(self, event: ServerEvent, progress: _Progress) -> str:
+        """Note what an event tells and return its text; what is no chunk of a completion («ping») is skipped."""
+        progress.done = progress.done or event.data.startswith("[DONE]")
+        if progress.done:
+            return ""
+        try:
+            chunk = json.loads(event.data)
+        except ValueError:
+            raise self._nonsense() from None
+        if not isinstance(chunk, dict):
+            raise self._nonsense()
+        if chunk.get("error") or event.kind == "error":
+            raise self._failed_midway(chunk.get("error") or chunk)
+        return self._read_chunk(chunk, progress)
+
+    def _read_chunk(self, chunk: dict[str, Any], progress: _Progress) -> str:
+        usage = chunk.get("usage")
         for name in ("prompt_tokens", "completion_tokens"):
-            count = getattr(usage, name, None)
+            count = usage.get(name) if isinstance(usage, dict) else None
             if isinstance(count, int):
                 setattr(progress, name, count)
-        choices = getattr(chunk, "choices", None)
+        choices = chunk.get("choices")
         if not choices:
-            if isinstance(choices, list) or usage is not None:
-                return ""
+            return ""
+        if not isinstance(choices, list) or not isinstance(choices[0], dict):
             raise self._nonsense()
-        reason = getattr(choices[0], "finish_reason", None)
-        if reason is not None:
+        progress.understood = True
+        reason, delta = choices[0].get("finish_reason"), choices[0].get("delta")
+        if isinstance(reason, str) and reason:
             progress.reason = _REASONS.get(reason, "stop")
-        delta = getattr(choices[0], "delta", None)
-        if getattr(delta, "refusal", None):
+        told = delta if isinstance(delta, dict) else {}
+        if told.get("refusal"):
             progress.reason = "filtered"
-        text = getattr(delta, "content", None)
+        text = told.get("content")
         if text is not None and not isinstance(text, str):
             raise self._nonsense()
+        progress.begun = progress.begun or bool(text)
         return text or ""
 
-    async def _close(self, stream: _Stream) -> None:
+    async def _close(self, response: _Response, body: AsyncGenerator[bytes, None]) -> None:
         """Drop the connection, then let the client's own generators run out, so that the loop finds none to finish."""
         with anyio.move_on_after(CLOSE_S, shield=True):
-            await stream.close()
-            with contextlib.suppress(self._openai.OpenAIError, StopAsyncIteration, ValueError):
+            await response.close()
+            with contextlib.suppress(*self._transport_errors, StopAsyncIteration):
                 while True:
-                    await anext(stream)
+                    await anext(body)
 
     def _broken_off(self) -> EngineError:
-        return EngineError(f"{self._where} broke off in the middle of its answer; ask again and look at its log")
+        what = "broke off in the middle of its answer; ask again and look at its log"
+        return EngineError(f"{self._where} {what}", "model_stream")
 
     def _nonsense(self) -> EngineError:
-        return EngineError(
-            f"{self._where} answers what is no chat completion; check that base_url leads to an OpenAI-compatible API"
-        )
+        what = "answers what is no chat completion; check that base_url leads to an OpenAI-compatible API"
+        return EngineError(f"{self._where} {what}", "model_stream")
+
+    def _no_stream(self, began: str) -> EngineError:
+        """The response is a document: a page of a proxy or a web site, or an answer in one piece."""
+        what = "a web page" if began.lstrip().startswith("<") else "one JSON document"
+        advice = "base_url leads to no streaming API; set the address of an OpenAI-compatible one, with its version"
+        remark = self._quoted(_error_of(began))
+        return EngineError(f"{self._where} answers with {what} instead of a stream: {advice}{remark}", "model_stream")
+
+    def _failed_midway(self, error: object) -> EngineError:
+        what = "failed in the middle of its answer; look at its log"
+        return EngineError(f"{self._where} {what}{self._quoted(error)}", "model_stream")
 
     def _failure(self, error: Exception) -> EngineError:
         """What went wrong, where, and what to do; never with the key, even when the server repeats it."""
         openai = self._openai
-        if isinstance(error, EngineError):
-            return error
         if isinstance(error, openai.APITimeoutError):
-            what = "does not accept connections in time; check the network and the server's load"
+            what, code = "does not accept connections in time; check the network and the server's load", "model_timeout"
         elif isinstance(error, openai.APIStatusError):
-            what = (
-                f"{_advice(error.status_code, error.response.headers)} (HTTP {error.status_code}{self._remark(error)})"
-            )
+            remark = self._quoted(error.body)
+            what = f"{_advice(error.status_code, error.response.headers)} (HTTP {error.status_code}{remark})"
+            code = "model_http"
         elif isinstance(error, openai.APIConnectionError):
             what = "cannot be reached or hangs up; check that it runs, base_url and the network"
-        elif isinstance(error, openai.APIError):
-            what = f"failed in the middle of its answer; look at its log{self._remark(error)}"
+            code = "model_connection"
         else:
             return self._nonsense()
-        return EngineError(f"{self._where} {what}")
+        return EngineError(f"{self._where} {what}", code)
 
-    def _remark(self, error: Exception) -> str:
-        body = getattr(error, "body", None)
-        said = body.get("message") if isinstance(body, dict) else None
+    def _quoted(self, body: object) -> str:
+        """A server's own words, without the key and without what a terminal obeys; empty when there are none."""
+        said = body.get("message") if isinstance(body, dict) else body
         if not isinstance(said, str) or not said.strip():
             return ""
         if self._settings.api_key:
             said = said.replace(self._settings.api_key, "***")
-        return f": {' '.join(said.split())[:LONGEST_REMARK]}"
+        return f": {shown_line(said, LONGEST_REMARK)}"
+
+
+def _error_of(document: str) -> object:
+    """The error that a JSON document tells, if it is one and does."""
+    try:
+        found = json.loads(document)
+    except ValueError:
+        return None
+    return found.get("error") if isinstance(found, dict) else None
 
 
 def _advice(status: int, headers: Mapping[str, str]) -> str:

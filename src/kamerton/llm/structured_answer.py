@@ -89,7 +89,8 @@ class StructuredAnswerParser:
         if self.failure is None and not self.complete:
             self.failure = "it was cut off before its end" if self.is_safe is not None else "it has no verdict"
         if self.failure is not None:
-            raise EngineError(f"the language model's answer cannot be used: {self.failure}; ask again")
+            what = f"the language model's answer cannot be used: {self.failure}; ask again"
+            raise EngineError(what, "model_answer")
         return LLMStructuredResponse(bool(self.is_safe), self._answer or "", self._thought)
 
     def _read(self, char: str) -> None:

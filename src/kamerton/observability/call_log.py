@@ -9,6 +9,7 @@ from kamerton.domain.notices import (
     BargeInDecided,
     CallFinished,
     CallStarted,
+    ConditionNoted,
     ErrorOccurred,
     Notice,
     TurnFinished,
@@ -41,7 +42,11 @@ class LoggingObserver:
                 }
                 logger.info("call finished", extra={"call_id": call_id, **finished})
             case ErrorOccurred():
-                logger.error("call error", extra={"call_id": call_id, "error": notice.message, "where": notice.where})
+                failed = {"error": notice.message, "where": notice.where, "part": notice.part}
+                logger.error("call error", extra={"call_id": call_id, **failed})
+            case ConditionNoted():
+                noted = {"condition": notice.condition, "amount": notice.amount, "details": notice.details}
+                logger.info("call condition", extra={"call_id": call_id, **noted})
             case _:
                 pass
 

@@ -18,7 +18,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TextIO
 
-from kamerton.observability.masking import mask_field, mask_text
+from kamerton.observability.masking import load_dictionaries, mask_fields, mask_text
 
 QUEUE_RECORDS: Final = 10_000
 """Records that may wait to be written; on overflow the newest is dropped and counted."""
@@ -28,8 +28,21 @@ _call_id: ContextVar[str | None] = ContextVar("kamerton_call_id", default=None)
 _PLAIN_RECORD: Final = logging.makeLogRecord({})
 _STANDARD_FIELDS: Final = frozenset(_PLAIN_RECORD.__dict__) | {"message", "asctime", "taskName", "call_id"}
 _OWN_FIELDS: Final = frozenset({"ts", "level", "logger", "msg", "exception"})
-_ESCAPED_LINE_ENDS: Final = str.maketrans({"\u2028": "\\u2028", "\u2029": "\\u2029", "\x85": "\\u0085"})
-"""Characters that JSON leaves alone but some readers take for the end of a line."""
+_STEERING: Final = (
+    *range(0x20),
+    *range(0x7F, 0xA0),
+    0x061C,
+    *range(0x200B, 0x2010),
+    *range(0x2028, 0x202F),
+    *range(0x2060, 0x2070),
+    0xFEFF,
+    *range(0xD800, 0xE000),
+)
+"""Code points that a terminal or a viewer obeys or hides instead of showing them: controls (C0, C1, ANSI's escape),
+line and paragraph separators, marks of direction, invisible spaces; and lone surrogates, which no stream can write."""
+_SHORT_ESCAPES: Final = {0x09: "\\t", 0x0A: "\\n", 0x0D: "\\r"}
+_ESCAPES: Final = {code: _SHORT_ESCAPES.get(code, f"\\u{code:04x}") for code in _STEERING}
+_TRACE_INDENT: Final = "    "
 
 
 @contextlib.contextmanager
@@ -65,18 +78,24 @@ class JsonFormatter(logging.Formatter):
 
 
 class ConsoleFormatter(logging.Formatter):
-    """Formats a record for people: time, level, logger, text, fields; masked as well. Never raises."""
+    """Formats a record for people: time, level, logger, text, fields; masked as well. Never raises.
+
+    What was said or sent cannot make a line of its own or steer the terminal: every control character is written as its
+    code, a text with blanks in a field stands in quotes, and the lines of a traceback are indented.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, and a traceback below it when there is one."""
+        """One line, and a traceback indented below it when there is one."""
         try:
             fields = _fields(record)
         except Exception as error:  # the boundary of the log, as above
             fields = {"msg": "a log record could not be written", "exception": type(error).__name__}
         head = f"{_wall(record)[11:23]} {record.levelname:<7} {record.name} {fields.pop('msg')}"
-        trace = fields.pop("exception", None)
-        shown = " ".join(f"{key}={value}" for key, value in fields.items() if key not in _OWN_FIELDS)
-        return "  ".join(filter(None, (head, shown))) + (f"\n{trace}" if trace else "")
+        trace = str(fields.pop("exception", ""))
+        shown = " ".join(f"{key}={_quoted(value)}" for key, value in fields.items() if key not in _OWN_FIELDS)
+        line = "  ".join(filter(None, (head, shown))).translate(_ESCAPES)
+        below = (f"\n{_TRACE_INDENT}{part.translate(_ESCAPES)}" for part in trace.split("\n") if trace)
+        return line + "".join(below)
 
 
 class LoggingPipeline:
@@ -113,6 +132,7 @@ class LoggingPipeline:
         self._writer.join(STOP_DEADLINE_S)
 
     def _write_records(self) -> None:
+        load_dictionaries()
         while (record := self._records.get()) is not None:
             self._write_line(self._formatter.format(record))
             if self._records.empty():
@@ -195,9 +215,9 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     call_id = getattr(record, "call_id", None) or _call_id.get()
     if call_id:
         fields["call_id"] = str(call_id)
-    for key, value in record.__dict__.items():
-        if key not in _STANDARD_FIELDS:
-            fields[f"{key}_" if key in _OWN_FIELDS else key] = mask_field(key, value)
+    extra = {key: value for key, value in record.__dict__.items() if key not in _STANDARD_FIELDS}
+    for key, value in mask_fields(extra).items():
+        fields[f"{key}_" if key in _OWN_FIELDS else key] = value
     if record.exc_info and record.exc_info[0] is not None:
         fields["exception"] = mask_text("".join(traceback.format_exception(*record.exc_info)).rstrip())
     return fields
@@ -209,7 +229,15 @@ def _wall(record: logging.LogRecord) -> str:
 
 def _to_line(fields: dict[str, Any]) -> str:
     line = json.dumps(_finite(fields), ensure_ascii=False, default=_shown, check_circular=True)
-    return line.translate(_ESCAPED_LINE_ENDS)
+    return line.translate(_ESCAPES)
+
+
+def _quoted(value: Any) -> str:
+    """A field of a console line; what could be taken for more than one field stands in quotes."""
+    text = str(value)
+    if isinstance(value, str) and (not text or any(mark.isspace() or mark in '="' for mark in text)):
+        return json.dumps(text, ensure_ascii=False)
+    return text
 
 
 def _finite(value: Any) -> Any:

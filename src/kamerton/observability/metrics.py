@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from typing import Final, get_args
 
@@ -9,14 +10,18 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from kamerton.domain.notices import (
     BargeInDecided,
+    CallCondition,
     CallFinished,
     CallStarted,
+    ConditionNoted,
     ErrorOccurred,
+    ErrorPart,
     Notice,
     SpeculationRecord,
     TurnFinished,
     TurnPath,
 )
+from kamerton.observability.followed_figures import FollowedFigures
 from kamerton.observability.timeline import response_ms, span_ms
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -28,7 +33,9 @@ KEPT_DECISIONS: Final = 5000
 _PATHS: Final = frozenset(get_args(TurnPath))
 _VERDICTS: Final = frozenset({"yielded", "resumed", "ignored"})
 _ENDERS: Final = frozenset({"caller", "bot", "error", "shutdown"})
-_PLACES: Final = frozenset({"stt", "tts", "llm", "flow", "classifier", "vad", "transport", "call"})
+_PARTS: Final = frozenset(get_args(ErrorPart))
+_CONDITIONS: Final = frozenset(get_args(CallCondition))
+_PART_RE: Final = re.compile(r"[a-z]+(?=[.:]|$)")
 _OTHER: Final = "other"
 _RESPONSE_BUCKETS_S: Final = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.65, 0.8, 1.0, 1.5, 2.0, 2.5, 4.0, 8.0)
 _YIELD_BUCKETS_S: Final = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.75, 1.0, 2.0)
@@ -43,6 +50,9 @@ class MetricsLogger:
 
     def __init__(self) -> None:
         self.registry: Final = CollectorRegistry(auto_describe=True)
+        self.figures: Final = FollowedFigures()
+        """Further figures, read from their owners when the page is asked for."""
+        self.registry.register(self.figures)
         self._active: set[str] = set()
         self._decisions = 0
         self._decisions_ms: deque[float] = deque(maxlen=KEPT_DECISIONS)
@@ -67,9 +77,11 @@ class MetricsLogger:
             registry=into,
         )
         self._errors = Counter("kamerton_errors", "Failures in calls, by part", ["where"], registry=into)
-        self._frames_late = Counter(
-            "kamerton_frames_late", "Frames sent more than a frame after their instant", registry=into
+        self._conditions = Counter(
+            "kamerton_call_conditions", "What calls had to live with, by kind", ["condition"], registry=into
         )
+        for condition in _CONDITIONS:
+            self._conditions.labels(condition)  # there from the start, so that the first of a kind is an increase
         self._gc_pause = Histogram(
             "kamerton_gc_pause_seconds",
             "Pauses of the garbage collector",
@@ -111,13 +123,11 @@ class MetricsLogger:
                 self._calls_active.set(len(self._active))
                 self._calls.labels(_bounded(notice.ended_by, _ENDERS)).inc()
             case ErrorOccurred():
-                self._errors.labels(_bounded(notice.where.partition(".")[0].lower(), _PLACES)).inc()
+                self._errors.labels(_bounded(_part_of(notice), _PARTS)).inc()
+            case ConditionNoted():
+                self._conditions.labels(_bounded(notice.condition, _CONDITIONS)).inc(max(0, notice.amount))
             case _:
                 pass
-
-    def count_late_frames(self, frames: int) -> None:
-        """Add frames that left more than a frame after their instant."""
-        self._frames_late.inc(frames)
 
     def add_gc_pause(self, generation: int, pause_s: float) -> None:
         """Record one pause of the garbage collector."""
@@ -167,6 +177,13 @@ class MetricsLogger:
             self._ahead.labels(kind, "waste").inc(max(0, started - int(hit)))
         if ahead.hit:
             self._saved.observe(ahead.saved_ms / 1000)
+
+
+def _part_of(error: ErrorOccurred) -> str:
+    if error.part is not None:
+        return error.part
+    found = _PART_RE.match(error.where.lower())
+    return found.group() if found else _OTHER
 
 
 def _bounded(value: str, allowed: frozenset[str]) -> str:

@@ -11,25 +11,32 @@ import anyio
 
 from kamerton.domain.recognition import SttEvent
 from kamerton.listening.segmenter import SegmentEvent
-from kamerton.orchestrator.exchange import Exchange
-from kamerton.orchestrator.turn_events import StopPressed
+from kamerton.orchestrator.turn_events import (
+    FillerStarted,
+    HoldChanged,
+    RecogniserGone,
+    ReplyReady,
+    ServiceStopping,
+    StopPressed,
+)
 from kamerton.orchestrator.utterance import Settled
 
-
-@dataclass(frozen=True, slots=True)
-class ReplyStarted:
-    """The first audio of an answer is queued."""
-
-    exchange: Exchange
-    interruptible: bool
-    closing: bool
+ToldToTheMachine = StopPressed | ReplyReady | FillerStarted | HoldChanged | ServiceStopping | RecogniserGone
+"""What the turn machine is told as it is."""
 
 
 @dataclass(frozen=True, slots=True)
-class ReplyFailed:
-    """An answer could not be given; nothing of it, or only a part, was queued."""
+class AnswerFailed:
+    """The answer to a turn could not be given; nothing of it, or only a part, was queued."""
 
-    exchange: Exchange
+    turn: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLost:
+    """The recogniser's stream was lost; another one is being opened."""
+
     reason: str
 
 
@@ -47,7 +54,7 @@ class FarEndGone:
     reason: str
 
 
-CallEvent = SegmentEvent | SttEvent | Settled | ReplyStarted | ReplyFailed | KeyPressed | StopPressed | FarEndGone
+CallEvent = SegmentEvent | SttEvent | Settled | AnswerFailed | StreamLost | KeyPressed | FarEndGone | ToldToTheMachine
 
 
 class EventQueue:

@@ -17,19 +17,19 @@ from kamerton.domain.errors import EngineError
 from kamerton.domain.notices import SpeculationRecord
 from kamerton.domain.recognition import RecognitionHint
 from kamerton.orchestrator.decision import Decision
+from kamerton.orchestrator.ledger import Turn
 from kamerton.orchestrator.model_reply import FreeTalk, ModelReply
 from kamerton.orchestrator.services import CallServices
 from kamerton.orchestrator.speculation import SpeculationLedger, meaning_of
 
 log = logging.getLogger(__name__)
 
-_SENTENCE_ENDS = ".!?… "
-
 
 @dataclass(slots=True, eq=False)
 class _Ahead:
     """A decision made ahead of the end of a turn, with the model's answer if it was asked for."""
 
+    turn: int
     readings: tuple[str, ...]
     started_s: float
     whole: bool
@@ -47,10 +47,9 @@ class Conversation:
     def __init__(self, services: CallServices, call_id: str, free_talk: FreeTalk | None = None) -> None:
         self._services = services
         self._free_talk = free_talk
-        self.opening = services.router.begin(call_id)
+        left = services.recent.take(call_id)
+        self.opening = services.router.begin(call_id) if left is None else services.router.resume(left)
         self.session: SessionState = self.opening.session
-        self._before: SessionState = self.session
-        self._carried: tuple[str, ...] = ()
         self._ahead: _Ahead | None = None
         self._ledger = SpeculationLedger(services.call.speculation)
         self.speculated = SpeculationRecord()
@@ -66,25 +65,12 @@ class Conversation:
         """What the recogniser may expect."""
         return RecognitionHint(self._services.language, self.expectation.phrases)
 
-    def readings(self, text: str, alternatives: tuple[str, ...]) -> tuple[str, ...]:
-        """The possible transcripts of a turn, with the words of an unanswered turn before it put in front."""
-        own = tuple(dict.fromkeys(reading for reading in (text, *alternatives) if reading.strip()))
-        if not self._carried:
-            return own
-        # The recogniser took a pause for the end of a sentence, which it was not.
-        before = self._carried[0].rstrip(_SENTENCE_ENDS)
-        joined = tuple(f"{before} {reading}" for reading in own) or self._carried
-        return tuple(dict.fromkeys((*joined, *own)))
-
-    def carry(self, readings: tuple[str, ...]) -> None:
-        """The turn was not answered and goes on: its words belong to the next transcript."""
-        self._carried = readings
-
-    def commit(self, decision: Decision) -> None:
+    def commit(self, turn: Turn) -> None:
         """The answer starts to sound: the session moves on."""
-        self._before = self.session
-        self.session = decision.session
-        self._carried = ()
+        if turn.decision is None:
+            return
+        turn.session_before = self.session
+        self.session = turn.decision.session
         if self._ahead is not None:
             self._ahead.taken = False
         self._ledger.answered()
@@ -95,11 +81,12 @@ class Conversation:
             except EngineError as error:
                 log.warning("session not kept", extra={"error": str(error)})
 
-    def take_back(self, readings: tuple[str, ...]) -> None:
-        """The last turn had not been over after all: undo its decision and keep its words."""
-        self.session = replace(self._before)
+    def take_back(self, turn: Turn) -> None:
+        """The turn had not been over after all: undo its decision."""
+        if turn.session_before is not None:
+            self.session = replace(turn.session_before)
+        turn.taken_back = True
         self.drop_ahead()
-        self.carry(readings)
 
     def prepares(self, readings: tuple[str, ...], *, whole: bool) -> bool:
         """Whether the answer to just these words is being prepared, or is prepared."""
@@ -108,20 +95,24 @@ class Conversation:
             return False
         return ahead.decision is not None or not ahead.done.is_set()
 
-    def drop_ahead(self) -> None:
-        """What was prepared ahead is not wanted: nobody will ask for it any more."""
-        ahead, self._ahead = self._ahead, None
-        if ahead is None:
+    def drop_ahead(self, turn: int | None = None) -> None:
+        """What was prepared ahead, of this turn or of any, is not wanted: nobody will ask for it any more."""
+        ahead = self._ahead
+        if ahead is None or turn not in (None, ahead.turn):
             return
+        self._ahead = None
         if ahead.reply is not None:
             ahead.reply.drop()
         if ahead.reply is not None or ahead.taken:
             self._ledger.wasted_model()
 
-    async def speculate(self, readings: tuple[str, ...], audio_format: AudioFormat, *, whole: bool = True) -> None:
+    async def speculate(
+        self, turn: int, readings: tuple[str, ...], audio_format: AudioFormat, *, whole: bool = True
+    ) -> None:
         """Decide ahead and have the first words made. Safe to cancel; a newer speculation replaces this one.
 
         Args:
+            turn: the number of the turn.
             readings: what was heard so far.
             audio_format: of the call.
             whole: the words sound like a whole turn; only then is the language model asked.
@@ -130,7 +121,7 @@ class Conversation:
             return
         self.drop_ahead()
         self._ledger.began()
-        ahead = self._ahead = _Ahead(meaning_of(readings), anyio.current_time(), whole, anyio.Event())
+        ahead = self._ahead = _Ahead(turn, meaning_of(readings), anyio.current_time(), whole, anyio.Event())
         try:
             session = self.session
             decision = await self._services.router.decide(session, readings)

@@ -1,15 +1,15 @@
-"""Speech into the bot's speech: duck, decide, resume or yield (DESIGN section 6.4). Pure; a part of the turn machine.
+"""Speech while the bot answers, or while keys are typed: duck, decide, resume or yield (DESIGN section 6.4). Pure.
 
 Evidence in order of strength: known words that are no backchannel, length of speech, mere suspicion. Suspicion ducks,
 length silences and then takes the floor, words decide at once. A backchannel («угу») or a sound without words gives
-the floor back.
+the floor back, be it said into speech, into a filler or into the silence of thinking. What may not be interrupted goes
+on; the caller's turn is heard meanwhile.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from kamerton.domain.dialogue import Completeness
 from kamerton.listening.segmenter import (
     SpeechPaused,
     SpeechResumed,
@@ -18,128 +18,192 @@ from kamerton.listening.segmenter import (
     SuspicionDropped,
 )
 from kamerton.orchestrator import turn_events as ev
-from kamerton.orchestrator.floor import Bot, Caller, Floor, Grip, Rules, Step, begin_pause, silence_timer
-from kamerton.orchestrator.turn_events import Effect, MachineEvent
+from kamerton.orchestrator.floor import (
+    INTRUSION_TIMERS,
+    Bot,
+    Caller,
+    Floor,
+    Grip,
+    Rules,
+    Step,
+    begin_pause,
+    disarm,
+    listen,
+    opened,
+    paused,
+    resumed,
+    turn_limit,
+)
+from kamerton.orchestrator.turn_events import Effect, Ending, MachineEvent
 
-TIMERS = ("hold", "yield", "decide")
-"""The timers of an intrusion; whoever ends one disarms them."""
+_MANY_RUNS = 3
+"""From the third stretch of speech on it is no «угу-угу» and no second cough."""
+_RUNS_YIELD_S = 0.15
+_TALKER_PAUSE_S = 0.5
+"""Whoever talked on and on has stopped when they are silent for so long."""
 
 
 def step(floor: Floor, event: MachineEvent, now_s: float, rules: Rules) -> Step | None:
-    """Take one event of an intrusion into account; None when it is none of its business."""
+    """Take one event into account while the bot answers or keys are typed; None when it is no business of this part."""
     match event:
         case SpeechSuspected(onset_s):
-            suspected = replace(floor, caller=Caller.SUSPECTED, onset_s=onset_s)
-            if not floor.interruptible:
-                return suspected, ()
-            return replace(suspected, grip=Grip.DUCKED), (ev.Duck(),)
+            return _suspected(floor, onset_s)
         case SuspicionDropped():
-            dropped = replace(floor, caller=Caller.QUIET, grip=Grip.NONE)
-            return dropped, (ev.Unduck(), ev.Verdict("ignored", floor.onset_s))
+            return _suspicion_dropped(floor)
         case SpeechStarted(onset_s):
             return _started(floor, onset_s, now_s, rules)
+    return _contested(floor, event, now_s, rules) if floor.contested else None
+
+
+def _contested(floor: Floor, event: MachineEvent, now_s: float, rules: Rules) -> Step | None:
+    """A turn is open that has not got the floor."""
+    match event:
         case SpeechPaused(ended_s, spoken_ms):
             return _paused(floor, ended_s, spoken_ms, now_s, rules)
-        case SpeechResumed():
-            return _resumed(floor, now_s)
+        case SpeechResumed(at_s):
+            return _resumed(floor, at_s, now_s, rules)
         case ev.WordsHeard():
             return _words(floor, event, now_s, rules)
+        case ev.EngineEndedUtterance():
+            return floor, ()
         case ev.TimerFired(name):
             return _timer(floor, name, now_s, rules)
-        case ev.BotSettled(last=True) if not floor.closing:
+        case ev.BotSettled(last=True) if floor.bot is Bot.SPEAKING and floor.ending is not Ending.HANG_UP:
             return _bot_finished(floor, now_s, rules)
     return None
 
 
+def _suspected(floor: Floor, onset_s: float) -> Step:
+    suspected = replace(floor, caller=Caller.SUSPECTED, onset_s=onset_s)
+    if floor.protected or not floor.audible:
+        return suspected, ()
+    return replace(suspected, grip=Grip.DUCKED), (ev.Duck(),)
+
+
+def _suspicion_dropped(floor: Floor) -> Step:
+    dropped = replace(floor, caller=Caller.QUIET, grip=Grip.NONE)
+    if floor.grip is Grip.NONE:
+        return dropped, ()
+    return dropped, (ev.Unduck(), ev.Verdict("ignored", floor.onset_s))
+
+
 def _started(floor: Floor, onset_s: float, now_s: float, rules: Rules) -> Step:
-    opened = replace(
-        floor,
-        caller=Caller.SPEAKING,
-        contested=True,
-        turn=floor.turn + 1,
-        onset_s=onset_s,
-        completeness=Completeness.UNKNOWN,
-        words=False,
-    )
-    effects: list[Effect] = [
-        ev.OpenTurn(opened.turn, onset_s),
-        ev.Arm("turn_limit", onset_s + rules.endpointing.turn_limit_s),
-    ]
-    if floor.interruptible:
+    begun = replace(opened(floor, onset_s), contested=True)
+    effects: list[Effect] = [ev.OpenTurn(begun.turn, onset_s), turn_limit(begun, now_s, rules)]
+    if not floor.protected:
         barge_in = rules.call.barge_in
         effects.append(ev.Arm("hold", max(now_s, onset_s + barge_in.hold_ms / 1000)))
         effects.append(ev.Arm("yield", max(now_s, onset_s + barge_in.yield_ms / 1000)))
-    return opened, tuple(effects)
+    return begun, tuple(effects)
 
 
 def _paused(floor: Floor, ended_s: float, spoken_ms: float, now_s: float, rules: Rules) -> Step:
-    paused = replace(floor, caller=Caller.PAUSED, ended_s=ended_s, spoken_ms=spoken_ms)
-    effects: list[Effect] = [ev.PauseTurn(), ev.Disarm("hold"), ev.Disarm("yield")]
-    if floor.interruptible:
+    silent = paused(floor, ended_s, spoken_ms)
+    effects: list[Effect] = [ev.PauseTurn(), *disarm("hold", "yield")]
+    if floor.unbroken:
+        effects.append(ev.Arm("decide", now_s + _TALKER_PAUSE_S))
+    elif not floor.protected:
         effects.append(ev.Arm("decide", now_s + rules.call.barge_in.decide_ms / 1000))
-    return paused, tuple(effects)
+        if floor.grip is Grip.HELD and not floor.audible:
+            # Nothing was silenced: an answer that becomes ready need not wait for the verdict on a short sound.
+            silent = replace(silent, grip=Grip.NONE)
+            effects.append(ev.Resume())
+    return silent, tuple(effects)
 
 
-def _resumed(floor: Floor, now_s: float) -> Step:
-    speaking = replace(floor, caller=Caller.SPEAKING)
-    if not floor.interruptible:
-        return speaking, (ev.ResumeTurn(),)
-    # Speech, a pause and speech again is no «угу»: it takes the floor.
-    return speaking, (ev.ResumeTurn(), ev.Disarm("decide"), ev.Arm("hold", now_s), ev.Arm("yield", now_s + 0.15))
+def _resumed(floor: Floor, at_s: float, now_s: float, rules: Rules) -> Step:
+    speaking = resumed(floor, at_s)
+    if floor.protected:
+        return speaking, (ev.ResumeTurn(), ev.Disarm("decide"))
+    many = speaking.runs >= _MANY_RUNS
+    wait_s = _RUNS_YIELD_S if many else rules.call.barge_in.yield_ms / 1000
+    return speaking, (ev.ResumeTurn(), ev.Disarm("decide"), ev.Arm("hold", now_s), ev.Arm("yield", now_s + wait_s))
 
 
 def _words(floor: Floor, event: ev.WordsHeard, now_s: float, rules: Rules) -> Step:
-    if event.turn != floor.turn or floor.caller not in (Caller.SPEAKING, Caller.PAUSED):
-        return floor, ()
-    known = replace(floor, completeness=event.completeness, words=not event.backchannel)
-    if not floor.interruptible:
-        return known, ()
-    if not event.backchannel:
-        return _yield_floor(known, now_s, rules)
-    return _give_back(known) if floor.caller is Caller.PAUSED else (known, ())
+    known = replace(
+        floor,
+        completeness=event.completeness,
+        words=not event.backchannel,
+        covers_s=max(floor.covers_s, event.covers_s),
+    )
+    if event.backchannel:
+        return _give_back(known) if floor.caller is Caller.PAUSED else (known, ())
+    return (known, ()) if floor.protected else _yield_floor(known, now_s, rules)
 
 
 def _timer(floor: Floor, name: str, now_s: float, rules: Rules) -> Step | None:
+    if name not in (*INTRUSION_TIMERS, "endpoint", "turn_limit"):
+        return None
+    if name == "decide" and floor.unbroken:
+        return replace(floor, unbroken=False), ()
+    if floor.protected:
+        return floor, ()
     if name == "hold" and floor.caller is Caller.SPEAKING:
         return replace(floor, grip=Grip.HELD), (ev.Hold(),)
     if name == "yield" and floor.caller is Caller.SPEAKING:
         return _yield_floor(floor, now_s, rules)
     if name == "decide" and floor.caller is Caller.PAUSED:
-        real = floor.words or floor.spoken_ms >= rules.call.barge_in.real_speech_ms
-        return _yield_floor(floor, now_s, rules) if real else _give_back(floor)
-    if name in (*TIMERS, "endpoint", "turn_limit"):
-        return floor, ()
-    return None
+        return _yield_floor(floor, now_s, rules) if _is_speech(floor, rules) else _give_back(floor)
+    return floor, ()
+
+
+def _is_speech(floor: Floor, rules: Rules) -> bool:
+    return floor.words or floor.longest_ms >= rules.call.barge_in.real_speech_ms
 
 
 def _yield_floor(floor: Floor, now_s: float, rules: Rules) -> Step:
     """The caller takes the floor; a pause that already goes on ends the turn by the usual rules."""
-    taken = replace(floor, contested=False, grip=Grip.NONE, bot=Bot.QUIET, prompting=False, ladder=0)
-    effects: tuple[Effect, ...] = (*(ev.Disarm(n) for n in TIMERS), ev.Cut(), ev.Verdict("yielded", floor.onset_s))
+    over = floor.answering if floor.typing is None else floor.typing
+    effects: list[Effect] = [*disarm(*INTRUSION_TIMERS, "filler", "think", "final", "silence")]
+    if floor.typing is not None:
+        effects += [ev.Disarm("keys"), ev.DropKeys()]
+    effects.append(ev.Cut())
+    if floor.audible:
+        effects.append(ev.Verdict("yielded", floor.onset_s))
+    if floor.bot is not Bot.QUIET:
+        effects.append(ev.TakeFloor(floor.turn, over, floor.onset_s))
+    taken = replace(
+        floor,
+        contested=False,
+        grip=Grip.NONE,
+        bot=Bot.QUIET,
+        filling=False,
+        awaited=False,
+        typing=None,
+        prompting=False,
+        ending=Ending.GO_ON,
+        ladder=0,
+        interrupted=floor.answering if floor.bot is Bot.SPEAKING else None,
+    )
     if floor.caller is not Caller.PAUSED:
-        return taken, effects
-    paused, armed = begin_pause(taken, floor.ended_s, now_s, rules)
-    return paused, (*effects, *armed)
+        return taken, (*effects, turn_limit(taken, now_s, rules))
+    waiting, armed = begin_pause(taken, floor.ended_s, now_s, rules)
+    return waiting, (*effects, *armed)
 
 
 def _give_back(floor: Floor) -> Step:
     """It was a backchannel or noise: the bot goes on."""
-    resume: Effect = ev.Resume() if floor.grip is Grip.HELD else ev.Unduck()
-    given = replace(floor, caller=Caller.QUIET, contested=False, grip=Grip.NONE)
-    disarmed = tuple(ev.Disarm(name) for name in (*TIMERS, "turn_limit"))
-    return given, (*disarmed, ev.AbandonTurn(), resume, ev.Verdict("resumed", floor.onset_s))
+    given = replace(floor, caller=Caller.QUIET, contested=False, grip=Grip.NONE, unbroken=False)
+    effects: list[Effect] = [*disarm(*INTRUSION_TIMERS, "turn_limit"), ev.AbandonTurn(), _loosened(floor)]
+    if floor.audible and not floor.protected:
+        effects.append(ev.Verdict("resumed", floor.onset_s))
+    return given, tuple(effects)
 
 
 def _bot_finished(floor: Floor, now_s: float, rules: Rules) -> Step:
     """The bot came to its end by itself while the caller was speaking: the turn has the floor, if it is one."""
-    free = replace(floor, contested=False, grip=Grip.NONE, bot=Bot.QUIET, prompting=False)
+    murmur = floor.caller is Caller.PAUSED and not _is_speech(floor, rules)
+    if floor.ending.closes and murmur:
+        return replace(floor, caller=Caller.QUIET, contested=False), (ev.AbandonTurn(), ev.EndCall("completed"))
+    if murmur and floor.protected:
+        given, effects = _give_back(floor)
+        heard, armed = listen(given, now_s, rules)
+        return heard, (*effects, *armed)
     # What comes next must be heard: neither softly nor held back.
-    loosened: Effect = ev.Resume() if floor.grip is Grip.HELD else ev.Unduck()
-    effects: tuple[Effect, ...] = (*(ev.Disarm(name) for name in TIMERS), loosened)
-    if floor.caller is Caller.PAUSED:
-        paused, armed = begin_pause(free, floor.ended_s, now_s, rules)
-        return paused, (*effects, *armed)
-    if floor.caller is Caller.SPEAKING:
-        limit_s = floor.onset_s + rules.endpointing.turn_limit_s
-        return free, (*effects, ev.Arm("turn_limit", max(now_s, limit_s)))
-    return free, (*effects, silence_timer(free, now_s, rules))
+    free, armed = listen(floor, now_s, rules)
+    return free, (*disarm(*INTRUSION_TIMERS), _loosened(floor), *armed)
+
+
+def _loosened(floor: Floor) -> Effect:
+    return ev.Resume() if floor.grip is Grip.HELD else ev.Unduck()

@@ -8,41 +8,38 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import anyio
-from anyio.abc import TaskGroup
 
-from kamerton.domain.audio import AudioFrame
+from kamerton.domain.audio import FRAME_MS, AudioFrame, Clip
 from kamerton.domain.errors import EngineError
 from kamerton.domain.media import CallMedia
 from kamerton.domain.notices import (
     CallFinished,
     CallStarted,
+    ConditionNoted,
     ErrorOccurred,
     MindState,
     MindStateChanged,
     Notice,
 )
-from kamerton.domain.recognition import Final, Partial, SttFailed, SttReconnected, SttStream, UtteranceEnded
-from kamerton.listening.listener import Listener
+from kamerton.domain.recognition import Final, Partial, SttFailed, SttReconnected, UtteranceEnded
 from kamerton.orchestrator import turn_events as ev
-from kamerton.orchestrator.call_events import (
-    CallEvent,
-    EventQueue,
-    FarEndGone,
-    KeyPressed,
-    ReplyFailed,
-    ReplyStarted,
-)
+from kamerton.orchestrator.call_events import AnswerFailed, CallEvent, EventQueue, FarEndGone, KeyPressed, StreamLost
 from kamerton.orchestrator.conversation import Conversation
+from kamerton.orchestrator.ears import Ears
 from kamerton.orchestrator.effects import Effects
-from kamerton.orchestrator.floor import Bot, Caller, Floor, Rules
-from kamerton.orchestrator.hearing import Hearing
+from kamerton.orchestrator.fillers import FillerSchedule
+from kamerton.orchestrator.floor import Bot, Floor, Rules
+from kamerton.orchestrator.hearing import Hearing, OwnVoice
+from kamerton.orchestrator.ledger import Ledger
 from kamerton.orchestrator.model_reply import FreeTalk
 from kamerton.orchestrator.playout import Playout
 from kamerton.orchestrator.replies import Replies
+from kamerton.orchestrator.reply import Mouth
 from kamerton.orchestrator.services import CallServices
 from kamerton.orchestrator.timers import Timers
 from kamerton.orchestrator.turn_machine import step
@@ -51,9 +48,11 @@ from kamerton.orchestrator.utterance import Settled
 log = logging.getLogger(__name__)
 
 _APOLOGY_S = 8.0
+_APOLOGY_MADE_S = 2.0
+"""Longest wait for an apology that is not at hand."""
 _HANG_UP_S = 3.0
-_OPEN_EARS_S = 5.0
-"""Longest wait for the recogniser's stream; the greeting plays meanwhile."""
+_ECHO_REACH_S = 1.0
+"""How long after our voice its echo may still be heard."""
 
 EndedBy = Literal["caller", "bot", "error", "shutdown"]
 
@@ -64,29 +63,42 @@ class Orchestrator:
     def __init__(self, media: CallMedia, services: CallServices) -> None:
         self._media = media
         self._services = services
-        self._rules = Rules(services.call, services.listening.endpointing)
+        lag_s = services.stt.capabilities.lag_ms / 1000
+        self._rules = Rules(services.call, services.listening.endpointing, lag_s)
         self._floor = Floor(bot=Bot.THINKING)
         self._timers = Timers()
         self._queue = EventQueue(services.call.events, self._overflowed)
         # The loop's own clock, bound once: it is read for every frame, and anyio's accessor costs four times as much.
         self._clock = asyncio.get_running_loop().time
+        audio_format = media.info.format
+        self._apology = services.voice.cached(services.phrases["apology"], audio_format)
         self._playout = Playout(media, self._clock, self._queue.post)
         self._free_talk: FreeTalk | None = None
         if services.talk is not None:
-            self._free_talk = FreeTalk(services.talk(media.info.call_id), services.voice, media.info.format)
+            self._free_talk = FreeTalk(services.talk(media.info.call_id), services.voice, audio_format)
+        ledger = Ledger()
         self._conversation = Conversation(services, media.info.call_id, self._free_talk)
-        self._replies = Replies(
-            media, services, self._conversation, self._playout, self._queue.post, self._publish, self._free_talk
+        mouth = Mouth(
+            services,
+            self._conversation,
+            self._playout,
+            audio_format,
+            self._queue.post,
+            self._publish,
+            lambda question: self._replies.render_echo(question),
         )
-        self._hearing = Hearing(services, self._conversation, self._publish, self._replies.ahead)
+        self._replies = Replies(mouth, ledger, FillerSchedule(services.fillers), self._free_talk)
+        self._ears = Ears(services, audio_format, self._clock, self._queue.post, lambda: self._conversation.hint)
+        self._hearing = Hearing(
+            services, self._conversation, ledger, self._publish, self._replies.ahead, self._own_voice
+        )
         self._effects = Effects(
-            self._playout, self._replies, self._hearing, self._timers, self._conversation, self._publish
+            self._ears, self._hearing, self._replies, self._playout, self._timers, services.call, self._publish
         )
-        self._effects.duck_gain = services.call.barge_in.duck_gain
-        self._effects.filler_gap_s = services.call.patience.filler_gap_ms / 1000
         self._scope = anyio.CancelScope()
         self._ended: tuple[EndedBy, str] | None = None
         self._fault: Exception | None = None
+        self._unseen = False
 
     async def run(self) -> None:
         """Conduct the call to its end. Raises nothing but cancellation; leaves no task, timer or connection behind."""
@@ -99,27 +111,24 @@ class Orchestrator:
         except Exception as error:  # the boundary of a call: its faults end it, politely, and nothing else
             log.exception("call failed")
             ended = ("error", _name_of(error))
-            self._publish(ErrorOccurred("Внутренняя ошибка, звонок завершён.", ended[1]))
+            self._publish(ErrorOccurred("Внутренняя ошибка, звонок завершён.", ended[1], part="call"))
             await self._apologise()
         finally:
             self._services.metronome.leave(self._tick)
             self._queue.close()
-            session = self._conversation.session
-            if self._services.sessions is not None and ended[0] in ("caller", "bot"):
-                self._services.sessions.forget(info.call_id)
-            duration_s = anyio.current_time() - started_s
-            finished = CallFinished(
-                info.call_id, ended[0], ended[1], duration_s, dict(session.variables), session.current_state_id
-            )
+            self._put_away(ended[0])
+            session, duration_s = self._conversation.session, anyio.current_time() - started_s
             # Told before the line is closed, so that a page learns how its call ended.
-            self._publish(finished)
-            with anyio.CancelScope(shield=True), anyio.move_on_after(_HANG_UP_S):
-                await self._media.hang_up(ended[1])
+            self._publish(
+                CallFinished(
+                    info.call_id, ended[0], ended[1], duration_s, dict(session.variables), session.current_state_id
+                )
+            )
+            await self._hang_up(ended[1])
 
     def on_audio(self, frame: AudioFrame) -> None:
         """A frame of the caller arrived."""
-        if self._effects.listener is not None:
-            self._effects.listener.hear(frame)
+        self._ears.hear(frame)
 
     def on_dtmf(self, digit: str) -> None:
         """A key was pressed."""
@@ -131,69 +140,48 @@ class Orchestrator:
 
     def on_hold(self, held: bool) -> None:
         """The far end put the call on hold, or took it back."""
+        self._queue.post(ev.HoldChanged(held))
 
     def on_hang_up(self, reason: str) -> None:
         """The far end is gone."""
         self._queue.post(FarEndGone(reason))
 
     async def _conduct(self) -> tuple[EndedBy, str]:
-        self._services.metronome.join(self._tick)
         self._playout.started = self._replies.on_started
+        self._playout.sent = self._ears.said
+        self._services.metronome.join(self._tick)
         try:
-            with self._scope:
+            with self._scope, self._services.stopping.watched(lambda: self._queue.post(ev.ServiceStopping())):
                 async with anyio.create_task_group() as tasks:
                     self._replies.start(tasks)
-                    await self._listen()
+                    tasks.start_soon(self._ears.run)
+                    self._arm_limits()
+                    self._media.start(self)
+                    await self._turn_loop()
                     tasks.cancel_scope.cancel()
         finally:
-            if self._effects.listener is not None:
-                self._effects.listener.close()
+            self._ears.close()
+            self._note_line()
             self._settle_rest()
             if self._free_talk is not None:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(_HANG_UP_S):
                     await self._free_talk.shutdown()
         if self._fault is not None:
             raise self._fault
-        return self._ended or ("error", "the event queue overflowed")
-
-    async def _listen(self) -> None:
-        """Run the turn loop with the recogniser open."""
-        with anyio.CancelScope(deadline=anyio.current_time() + _OPEN_EARS_S) as opening:
-            stt = self._services.stt.open(self._media.info.format)
-            async with stt as stream, anyio.create_task_group() as ears:
-                opening.deadline = math.inf
-                self._open_ears(ears, stream)
-                await self._turn_loop()
-                ears.cancel_scope.cancel()
-        if opening.cancelled_caught:
-            raise EngineError(f"the recogniser did not open within {_OPEN_EARS_S:g} s; check its engine or its network")
+        return self._ended or ("shutdown", "the service is stopping")
 
     def _tick(self, frames: int) -> None:
         """Write due frames. A fault ends this call; the clock, which all calls share, goes on."""
         try:
             self._playout.tick(frames)
-            if self._effects.listener is not None:
-                self._effects.listener.tick(self._clock())
+            self._ears.tick()
         except Exception as error:  # the boundary between a call and the clock
-            self._fault = self._fault or error
-            self._scope.cancel()
+            self._fail(error)
 
-    def _open_ears(self, ears: TaskGroup, stream: SttStream) -> None:
-        services = self._services
-        audio_format = self._media.info.format
-        self._effects.listener = Listener(
-            audio_format, services.vad, stream, services.listening, self._clock, self._queue.post
-        )
-        ears.start_soon(self._hear_transcripts, stream)
-        patience = services.call.patience
-        self._timers.arm("call_limit", anyio.current_time() + patience.call_limit_s)
-        self._timers.arm("think", anyio.current_time() + patience.think_deadline_s)
-        self._playout.sent = self._effects.listener.said
-        self._media.start(self)
-
-    async def _hear_transcripts(self, stream: SttStream) -> None:
-        async for event in stream:
-            self._queue.post(event)
+    def _arm_limits(self) -> None:
+        patience, now_s = self._services.call.patience, anyio.current_time()
+        self._timers.arm("call_limit", now_s + patience.call_limit_s)
+        self._timers.arm("think", now_s + patience.think_deadline_s)
 
     async def _turn_loop(self) -> None:
         while self._ended is None:
@@ -205,23 +193,27 @@ class Orchestrator:
 
     def _fire_timers(self) -> None:
         while self._ended is None and (name := self._timers.take_due(anyio.current_time())) is not None:
-            if name == "dtmf":
-                self._keys_finished()
-            else:
-                self._step(ev.TimerFired(name))
+            self._step(ev.TimerFired(name))
 
     def _learn(self, event: CallEvent) -> None:
         match event:
             case Partial() | Final() | SttFailed():
                 self._words(event)
-            case UtteranceEnded() | SttReconnected():
-                pass
+            case UtteranceEnded(turn):
+                self._step(ev.EngineEndedUtterance(turn))
+            case SttReconnected() | StreamLost():
+                self._note_recogniser(event)
             case Settled():
                 self._settled(event)
-            case ReplyStarted() | ReplyFailed():
-                self._reply(event)
+            case ev.ReplyReady(turn):
+                if self._floor.bot is Bot.THINKING and turn == self._floor.answering:
+                    self._replies.commit(turn)
+                self._step(event)
+            case AnswerFailed(turn, reason):
+                self._publish(ErrorOccurred("Не получилось озвучить ответ.", reason, part="tts"))
+                self._step(ev.ReplyFailed(turn))
             case KeyPressed(digit):
-                self._key(digit)
+                self._step(self._hearing.key(digit))
             case FarEndGone(reason):
                 self._end("caller", reason)
             case _:
@@ -229,27 +221,41 @@ class Orchestrator:
 
     def _step(self, event: ev.MachineEvent) -> None:
         before = self._floor
-        now_s = anyio.current_time()
-        self._floor, effects = step(before, event, now_s, self._rules)
+        self._floor, effects = step(before, event, anyio.current_time(), self._rules)
         for effect in effects:
             if isinstance(effect, ev.EndCall):
-                self._end("bot", effect.reason)
+                self._end("error" if effect.failed else "bot", effect.reason)
             else:
                 self._effects.apply(effect)
-        self._show_mind(before)
+        self._note_conditions(before, event)
+        if self._floor.bot is Bot.QUIET and before.bot is not Bot.QUIET:
+            self._publish(MindStateChanged(MindState.LISTENING))
+
+    def _note_recogniser(self, event: SttReconnected | StreamLost) -> None:
+        if isinstance(event, StreamLost):
+            self._publish(ConditionNoted("recognizer_lost", details=event.reason))
+        else:
+            lost = f"{event.lost_ms:g} ms lost: {event.reason}"
+            self._publish(ConditionNoted("recognizer_reconnected", details=lost))
+
+    def _note_conditions(self, before: Floor, event: ev.MachineEvent) -> None:
+        """What the call has to live with, for the metrics."""
+        after = self._floor
+        if after.ceilings > before.ceilings:
+            self._publish(ConditionNoted("talker_bound"))
+        if after.failures > before.failures or (after.deaf and not before.deaf):
+            self._publish(ConditionNoted("recognizer_failed"))
+        if isinstance(event, ev.HoldChanged) and event.held:
+            self._publish(ConditionNoted("line_held"))
 
     def _words(self, event: Partial | Final | SttFailed) -> None:
-        floor = self._floor
+        floor, now_s = self._floor, anyio.current_time()
         if isinstance(event, Partial):
-            if event.turn == floor.turn and floor.caller in (Caller.SPEAKING, Caller.PAUSED):
-                since_onset_ms = (anyio.current_time() - floor.onset_s) * 1000
-                sound_ms = floor.spoken_ms if floor.caller is Caller.PAUSED else since_onset_ms
-                self._step(self._hearing.partial(event, floor.contested, sound_ms))
+            words = self._hearing.partial(event, floor, now_s)
+            if words is not None:
+                self._step(words)
             return
-        current = event.turn == floor.turn and floor.caller is Caller.FINISHED
-        final = self._hearing.final(event, current, anyio.current_time())
-        if final is not None:
-            self._step(final)
+        self._step(self._hearing.final(event, floor.awaited and event.turn == floor.answering, now_s))
 
     def _settled(self, settled: Settled) -> None:
         self._replies.settled(settled)
@@ -257,53 +263,65 @@ class Orchestrator:
         if filler or settled.outcome in ("played", "failed"):
             self._step(ev.BotSettled(filler, settled.outcome == "played", settled.last))
 
-    def _reply(self, event: ReplyStarted | ReplyFailed) -> None:
-        if isinstance(event, ReplyFailed):
-            self._publish(ErrorOccurred("Не получилось озвучить ответ.", event.reason))
-        if self._replies.current is not event.exchange or self._floor.bot is not Bot.THINKING:
-            return
-        if isinstance(event, ReplyFailed):
-            self._step(ev.TimerFired("think"))
-            return
-        self._replies.commit(event.exchange)
-        self._hearing.answered()
-        self._step(ev.ReplyReady(event.interruptible, event.closing))
-
-    def _key(self, digit: str) -> None:
-        now_s = anyio.current_time()
-        self._step(ev.KeysPressed(first=not self._hearing.typing))
-        if self._floor.caller is not Caller.FINISHED:
-            return
-        finished = self._hearing.key(digit, now_s, self._floor.turn)
-        gap_s = 0.0 if finished else self._services.call.patience.dtmf_gap_s
-        self._timers.arm("dtmf", now_s + gap_s)
-
-    def _keys_finished(self) -> None:
-        self._step(self._hearing.keys_finished(self._floor.turn, anyio.current_time()))
-
-    def _show_mind(self, before: Floor) -> None:
-        after = self._floor
-        listening = after.bot is Bot.QUIET and after.caller in (Caller.QUIET, Caller.SPEAKING, Caller.PAUSED)
-        was = before.bot is Bot.QUIET and before.caller in (Caller.QUIET, Caller.SPEAKING, Caller.PAUSED)
-        if listening and not was:
-            self._publish(MindStateChanged(MindState.LISTENING))
+    def _own_voice(self) -> OwnVoice:
+        return OwnVoice(self._replies.said_lately(_ECHO_REACH_S), self._ears.echo_known)
 
     def _publish(self, notice: Notice) -> None:
-        self._media.notify(notice)
+        self._show(self._media.notify, notice)
         for observer in self._services.observers:
-            observer.observe(self._media.info.call_id, notice)
+            self._show(partial(observer.observe, self._media.info.call_id), notice)
+
+    def _show(self, watcher: Callable[[Notice], None], notice: Notice) -> None:
+        try:
+            watcher(notice)
+        except Exception:  # the boundary between a call and who watches it: the call goes on without being seen
+            if not self._unseen:
+                log.exception("what happens in the call could not be shown to a page, a log or a metric; it goes on")
+            self._unseen = True
 
     def _end(self, by: EndedBy, reason: str) -> None:
         self._ended = self._ended or (by, reason)
 
+    def _fail(self, error: Exception) -> None:
+        self._fault = self._fault or error
+        self._scope.cancel()
+
     def _overflowed(self) -> None:
         """The turn loop is stuck: end the call from outside of it."""
-        self._scope.cancel()
+        self._fail(EngineError("the event queue overflowed: the call's turn loop is stuck; report this as a bug"))
+
+    async def _hang_up(self, reason: str) -> None:
+        with anyio.CancelScope(shield=True), anyio.move_on_after(_HANG_UP_S):
+            try:
+                await self._media.hang_up(reason)
+            except Exception:  # the boundary to a transport: it closes what is left of its connection by itself
+                log.exception("the call could not be hung up")
+
+    def _put_away(self, by: EndedBy) -> None:
+        """A dialogue that came to its own end is forgotten; the caller of any other may come back to it."""
+        if by != "bot":
+            self._services.recent.keep(self._conversation.session)
+        if self._services.sessions is not None and by in ("caller", "bot"):
+            try:
+                self._services.sessions.forget(self._media.info.call_id)
+            except Exception:  # the boundary to the journal: a call that is over is hung up all the same
+                log.exception("the session of a call that is over could not be forgotten")
+
+    def _note_line(self) -> None:
+        """The call ends: what its line was like."""
+        if self._ears.echo_known:
+            self._publish(ConditionNoted("echo_found"))
+        filled = round(self._ears.filled_ms / FRAME_MS)
+        if filled:
+            self._publish(ConditionNoted("frames_missing", filled))
 
     def _settle_rest(self) -> None:
         """The call ends: settle what was still being said, so that every utterance has its outcome."""
         self._take_settled()
-        self._playout.cut()
+        try:
+            self._playout.cut()
+        except Exception as error:  # the boundary to a transport that cannot tell what was heard
+            self._fault = self._fault or error
         self._take_settled()
         self._publish(MindStateChanged(MindState.IDLE))
 
@@ -313,15 +331,24 @@ class Orchestrator:
                 self._replies.settled(event)
 
     async def _apologise(self) -> None:
-        """Say the prepared apology of a call that failed, if its audio is at hand."""
-        self._playout.cut()
-        clip = self._services.voice.cached(self._services.phrases["apology"], self._media.info.format)
-        if clip is None:
-            return
-        self._playout.utter("prompt", clip)
-        deadline_s = anyio.current_time() + _APOLOGY_S
-        while self._playout.busy and anyio.current_time() < deadline_s:
-            await self._queue.next_before(deadline_s)
+        """Say the apology of a call that failed, if anything can be said at all."""
+        try:
+            clip = self._apology or await self._made_apology()
+            if clip is None:
+                return
+            self._playout.cut()
+            self._playout.utter("prompt", clip)
+            deadline_s = anyio.current_time() + _APOLOGY_S
+            while self._playout.busy and anyio.current_time() < deadline_s:
+                await self._queue.next_before(deadline_s)
+        except Exception:  # the boundary of a call, once more: what failed may be what the apology needs
+            log.exception("the apology of a failed call could not be said")
+
+    async def _made_apology(self) -> Clip | None:
+        """The apology, when it is not at hand."""
+        with anyio.move_on_after(_APOLOGY_MADE_S):
+            return await self._services.voice.clip(self._services.phrases["apology"], self._media.info.format)
+        return None
 
 
 def _name_of(error: Exception) -> str:

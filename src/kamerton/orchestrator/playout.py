@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 from kamerton.audio.levels import ramp_gain
 from kamerton.domain.audio import Clip
@@ -15,8 +16,20 @@ from kamerton.domain.media import CallMedia
 from kamerton.domain.notices import Outcome
 from kamerton.orchestrator.utterance import Settled, Source, Utterance
 
+_LONGEST_FAR_S = 5.0
+"""Beyond its usual buffer, the longest a far end is waited for to tell that it has played what was sent."""
+_SOON_MS = 600.0
+"""How much longer a filler of the scenario's own may go on when the answer is ready."""
 _RAMP_PER_FRAME = 0.4
 """Gain change per 20 ms: a duck is complete within two frames, without a click."""
+
+
+class _Sent(NamedTuple):
+    """An utterance all of which left, and may not be heard yet."""
+
+    end_samples: int
+    utterance: Utterance
+    at_s: float
 
 
 class Playout:
@@ -30,7 +43,7 @@ class Playout:
         self._silence = self._format.silence()
         self._frame_samples = self._format.frame_samples
         self._queue: deque[tuple[int, Utterance]] = deque()
-        self._unheard: deque[tuple[int, Utterance]] = deque()
+        self._unheard: deque[_Sent] = deque()
         self._generation = 0
         self._next_id = 0
         self._sent_samples = 0
@@ -98,7 +111,7 @@ class Playout:
         """Drop everything: new generation, read the position, clear the far end, settle what was heard."""
         self._generation += 1
         self._settle_heard()
-        dropped = [utterance for _, utterance in (*self._unheard, *self._queue)]
+        dropped = [*(sent.utterance for sent in self._unheard), *(utterance for _, utterance in self._queue)]
         heard = [self._heard(utterance) for utterance in dropped]
         self._queue.clear()
         self._unheard.clear()
@@ -112,16 +125,13 @@ class Playout:
         for utterance, samples in zip(dropped, heard, strict=True):
             self._settle(utterance, "cut" if utterance.first_sent_s is not None else "skipped", samples)
 
-    def cut_filler(self) -> None:
+    def cut_filler(self, *, at_once: bool = False) -> None:
         """Fade a playing filler out in the next frame and drop queued ones, because the real answer has audio.
 
-        One that plays out is finished once it has begun.
+        One that plays out is finished once it has begun: up to the end of its clause if that is near, else up to a
+        quiet place soon. `at_once` spares none.
         """
-        stays = [
-            item
-            for item in self._queue
-            if item[1].source != "filler" or (item[1].plays_out and item[1].first_sent_s is not None)
-        ]
+        stays = [item for item in self._queue if not self._is_over(item[1], at_once)]
         fillers = [item[1] for item in self._queue if item not in stays]
         self._queue = deque(stays)
         for utterance in fillers:
@@ -131,9 +141,30 @@ class Playout:
                     self._tail = ramp_gain(frame, self._gain, 0.0)
             self._settle(utterance, "cut" if utterance.first_sent_s is not None else "skipped", self._heard(utterance))
 
+    def _is_over(self, utterance: Utterance, at_once: bool) -> bool:
+        """Whether a filler that is not wanted any more ends now."""
+        if utterance.source != "filler":
+            return False
+        if at_once or not utterance.plays_out or utterance.first_sent_s is None:
+            return True
+        utterance.end_soon(_SOON_MS)
+        return False
+
+    def finish_clause(self) -> None:
+        """Say no more than the clause that is being said; what waits behind it is skipped."""
+        waiting = [item[1] for item in list(self._queue)[1:]]
+        if self._queue:
+            self._queue = deque([self._queue[0]])
+            self._queue[0][1].end_with_clause()
+        for utterance in waiting:
+            self._settle(utterance, "skipped", 0)
+
     def drop(self, utterance: Utterance) -> None:
-        """An utterance whose audio failed: settle it as failed with what was heard, and go on with the next."""
-        if any(item[1] is utterance for item in self._queue):
+        """An utterance whose audio failed: settle it as failed with what was heard, and go on with the next.
+
+        One that is complete lacks nothing and is played.
+        """
+        if not utterance.complete and any(item[1] is utterance for item in self._queue):
             self._queue = deque(item for item in self._queue if item[1] is not utterance)
             self._settle(utterance, "failed", self._heard(utterance))
 
@@ -167,7 +198,7 @@ class Playout:
             if not utterance.exhausted:
                 break
             self._queue.popleft()
-            self._unheard.append((self._sent_samples, utterance))
+            self._unheard.append(_Sent(self._sent_samples, utterance, self._clock()))
         if self._held and self._gain > 0:
             self._fade_to_hold()
             return
@@ -216,16 +247,17 @@ class Playout:
             return 0
         queued = self._media.position().far_queued_samples
         after = 0
-        for end, other in self._unheard:
-            if other is utterance:
-                after = self._sent_samples - end
+        for sent in self._unheard:
+            if sent.utterance is utterance:
+                after = self._sent_samples - sent.end_samples
         silent = self._held and self._gain == 0.0
         return utterance.taken_samples if silent else max(0, utterance.taken_samples - max(0, queued - after))
 
     def _settle_heard(self) -> None:
         heard = self._sent_samples - self._media.position().far_queued_samples
-        while self._unheard and self._unheard[0][0] <= heard:
-            _, utterance = self._unheard.popleft()
+        overdue_s = self._clock() - _LONGEST_FAR_S - self._media.capabilities.far_buffer_ms / 1000
+        while self._unheard and (self._unheard[0].end_samples <= heard or self._unheard[0].at_s < overdue_s):
+            utterance = self._unheard.popleft().utterance
             self._settle(utterance, "played", utterance.samples)
 
     def _settle(self, utterance: Utterance, outcome: Outcome, heard_samples: int) -> None:

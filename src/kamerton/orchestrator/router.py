@@ -124,6 +124,10 @@ class Router:
         step = self._flow.begin(call_id)
         return scripted("greeting", step, "", None)
 
+    def resume(self, session: SessionState) -> Decision:
+        """What a caller hears whose call comes back: the question where the dialogue stood."""
+        return Decision("greeting", session, self._flow.reprompt(session))
+
     def expectation(self, session: SessionState) -> Expectation:
         """What the current state expects of the next turn."""
         return self._flow.expectation(session)

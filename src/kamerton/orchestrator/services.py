@@ -16,6 +16,7 @@ from kamerton.listening.vad import VadBatcher
 from kamerton.orchestrator.fillers import ExpectedWait
 from kamerton.orchestrator.metronome import Metronome
 from kamerton.orchestrator.model_reply import Talk
+from kamerton.orchestrator.recent_calls import RecentCalls
 from kamerton.orchestrator.router import Router
 from kamerton.orchestrator.settings import CallSettings
 from kamerton.orchestrator.stopping import Stopping
@@ -98,3 +99,5 @@ class CallServices:
     sessions: Sessions | None = None
     stopping: Stopping = field(default_factory=Stopping)
     """The service's wish to stop."""
+    recent: RecentCalls = field(default_factory=RecentCalls)
+    """Where the dialogues of calls stood that ended before their time: the same call may come back."""

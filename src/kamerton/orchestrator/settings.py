@@ -46,12 +46,24 @@ class PatienceSettings:
     """Further silence after which the call ends with a good-bye."""
     call_limit_s: float = 900.0
     """Longest call."""
+    goodbye_s: float = 20.0
+    """Beyond that limit, the longest time until its good-bye was heard; then the call ends without it."""
     dtmf_gap_s: float = 1.5
     """Pause after the last key that ends a number typed on the phone's keys."""
     premature_ms: float = 900.0
-    """Speech this soon after the end of a turn continues that turn: nobody reacts to an answer so fast."""
+    """Speech this soon after the end of a turn continues that turn."""
     noise_ms: float = 420.0
-    """A sound shorter than this in which no words were found is ignored."""
+    """A sound shorter than this in which no words were found is no turn."""
+    unheard_ms: float = 250.0
+    """Of such sounds, one at least this long may have been a «да»: the caller is asked once to repeat it."""
+    unheard_wait_s: float = 1.0
+    """How long after such a sound the caller is asked, unless they speak."""
+    reaction_ms: float = 400.0
+    """Speech this soon after the first sound of an answer is no reaction to it: nobody is so fast."""
+    talker_s: float = 12.0
+    """Longest turn once somebody has talked through a whole one without a pause (a television, a crowd)."""
+    leave_s: float = 4.0
+    """How long a caller may go on speaking when the service stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +73,8 @@ class CallSettings:
     barge_in: BargeInSettings = field(default_factory=BargeInSettings)
     patience: PatienceSettings = field(default_factory=PatienceSettings)
     speculation: SpeculationSettings = field(default_factory=SpeculationSettings)
+    recogniser_failures: int = 3
+    """Turns in a row that the recogniser fails on, after which the call ends with an honest good-bye."""
     events: int = 512
     """Capacity of a call's event queue; more events than this at once end the call (a fault, not a load)."""
 
@@ -75,5 +89,7 @@ class CallSettings:
                 value = getattr(part, field_.name)
                 if not value > 0:
                     raise ConfigurationError(f"call: {field_.name} is {value}; set more than 0")
+        if self.recogniser_failures < 1:
+            raise ConfigurationError(f"call: recogniser_failures is {self.recogniser_failures}; set at least 1")
         if self.events < 16:
             raise ConfigurationError(f"call: events is {self.events}; set at least 16")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Literal
 
 from kamerton.audio.levels import rms_dbfs
@@ -99,6 +101,37 @@ class Utterance:
             boundary = self._quiet_place(heard_samples)
         self.taken_samples = min(boundary, self.taken_samples)
 
+    def end_with_clause(self) -> None:
+        """Nothing is said beyond the clause that is being read; an utterance that has not begun is not said."""
+        self._end_at(next((end for end in self._ends() if end >= self.taken_samples > 0), self.taken_samples))
+
+    def end_soon(self, within_ms: float) -> None:
+        """End with the clause that is being read if that is near, else at a quiet place within that time."""
+        latest = self.taken_samples + self.format.samples(within_ms)
+        end = next((end for end in self._ends() if end >= self.taken_samples), self._samples)
+        if end > latest:
+            size = self.frame_samples
+            starts = range(self.taken_samples, max(self.taken_samples + 1, latest - size), size)
+            end = min(starts, key=lambda start: rms_dbfs(self._read(start, size)))
+        self._end_at(end)
+
+    def _ends(self) -> Iterator[int]:
+        """Where the clauses end."""
+        return accumulate(segment.samples for segment in self.segments)
+
+    def _end_at(self, end: int) -> None:
+        """Cut the audio, and the text with it, off at a position."""
+        kept: list[Segment] = []
+        left = end
+        for segment in self.segments:
+            if left <= 0:
+                break
+            kept.append(segment if segment.samples <= left else _shortened(segment, left))
+            left -= segment.samples
+        self.segments[:] = kept
+        self._samples = min(self._samples, end)
+        self.complete = True
+
     def heard_text(self, heard_samples: int) -> str:
         """The words that lie before a position; of a segment cut in the middle, the whole words in proportion."""
         words: list[str] = []
@@ -138,6 +171,12 @@ class Utterance:
             index += 1
             piece += self._pieces[index][: need - len(piece)]
         return piece
+
+
+def _shortened(segment: Segment, samples: int) -> Segment:
+    """The first part of a segment, with the words that it holds in proportion."""
+    words = segment.text.split()
+    return Segment(" ".join(words[: int(len(words) * samples / segment.samples)]), samples)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,15 @@ RESCUING_SCORE: Final = -0.5
 RESCUING_NO_SPEECH: Final = 0.15
 """A hinted reading at least this good and below this no-speech probability shows that there were words after all."""
 
+AGREEING_SCORE: Final = -0.8
+AGREEING_NO_SPEECH: Final = 0.2
+"""A hinted reading at least this good that says the same as the plain one shows words as well: «один» under noise is
+read -1.9 plainly and -0.5 with a hint. In 22 noises the readings agreed once, at -1.8 and 0.5."""
+
+SHORT_ANSWERS: Final = ("да", "нет", "один", "два")
+"""The hint of one more reading of a short sound in which no words were found. Of «да», «один» and «два» in noise 10 and
+5 dB below them, without a hint of the dialogue, 13 of 18 are then read right instead of 4, and none wrong."""
+
 LOOP_REPEATS: Final = 5
 """So many repeats of a phrase in a row are a decoder's loop, never speech («пять пять пять» is a phone number)."""
 
@@ -101,7 +110,14 @@ def is_wordless(plain: Reading, hinted: Reading | None) -> bool:
     """Whether the turn was noise that the recogniser invented a text for."""
     if hinted is not None and hinted.score >= RESCUING_SCORE and hinted.no_speech < RESCUING_NO_SPEECH:
         return False
+    if hinted is not None and _agree(plain, hinted):
+        return False
     return plain.score < WORDLESS_SCORE or (plain.no_speech > NO_SPEECH_PROBABILITY and plain.score < UNSURE_SCORE)
+
+
+def _agree(plain: Reading, hinted: Reading) -> bool:
+    sure = hinted.score >= AGREEING_SCORE and hinted.no_speech < AGREEING_NO_SPEECH
+    return sure and _letters(plain.text) == _letters(hinted.text) != ""
 
 
 def hint_sentences(phrases: Iterable[str]) -> list[str]:

@@ -1,10 +1,14 @@
-"""The stream of a recogniser that decodes whole turns: ahead at each pause, reused when the turn ends there."""
+"""The stream of a recogniser that decodes whole turns: ahead at each pause, reused when the turn ends there.
+
+A turn that is longer than the recogniser can take at once is cut at a quiet place; its parts are decoded while the
+caller goes on, and joined.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final as FinalValue
 
@@ -13,28 +17,37 @@ from kamerton.domain.recognition import Final, Partial, RecognitionHint, SttEven
 from kamerton.stt.decode_queue import DecodeFailed, DecodeOutcome, DecodeRequest, DecodeWorker
 from kamerton.stt.event_box import EventBox
 from kamerton.stt.readings import Transcript
-from kamerton.stt.turn_buffer import TurnBuffer
+from kamerton.stt.turn_buffer import PART_MS, TurnBuffer
 
 logger = logging.getLogger(__name__)
 
 FINAL_DEADLINE_S: FinalValue = 8.0
 """How long an ended turn may wait for its transcript. A person on the phone waits no longer."""
 
+MOST_PARTS: FinalValue = 8
+"""Parts of a turn before its last one, of 10 to 20 s each: turns of up to 100 s are heard whole. Beyond that the oldest
+audio of the last part goes, counted in `dropped_ms`."""
 
-@dataclass(slots=True)
-class _Speculation:
-    """What is decoded ahead since the last pause: under way while `transcript` is None."""
 
-    request: DecodeRequest
+@dataclass(slots=True, eq=False)
+class _Piece:
+    """A stretch of a turn's audio. Without request and transcript it waits to be asked for, or for being so again."""
+
+    pcm: bytes
+    request: DecodeRequest | None = None
+    """While it is being decoded."""
     transcript: Transcript | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _AwaitedFinal:
-    """An ended turn whose transcript is being made."""
+@dataclass(slots=True, eq=False)
+class _Ending:
+    """A turn that has ended and whose pieces are being decoded."""
 
     turn: int
-    deadline: asyncio.TimerHandle
+    pieces: tuple[_Piece, ...]
+    deadline: asyncio.TimerHandle | None = None
+    over: bool = False
+    """Its outcome was told."""
 
 
 class WholeTurnStream:
@@ -55,66 +68,78 @@ class WholeTurnStream:
         self._buffer = TurnBuffer(audio_format)
         self._turn: int | None = None
         self._hint = RecognitionHint()
-        self._speculation: _Speculation | None = None
-        self._awaited: dict[DecodeRequest, _AwaitedFinal] = {}
+        self._parts: list[_Piece] = []
+        self._speculation: _Piece | None = None
+        self._endings: dict[DecodeRequest, _Ending] = {}
+        self._overlong = False
         self._closed = False
 
     @property
     def dropped_ms(self) -> float:
-        """Audio of overlong turns that was let go, oldest first."""
+        """Audio of endless turns that was let go, oldest first."""
         return self._buffer.dropped_ms
 
     def begin_turn(self, turn: int, hint: RecognitionHint, look_back: Sequence[AudioFrame] = ()) -> None:
         """Start a turn; one that was not ended is forgotten."""
         self.abandon_turn()
         if not self._closed:
-            self._turn, self._hint = turn, hint
+            self._turn, self._hint, self._overlong = turn, hint, False
             for frame in look_back:
                 self._buffer.push(frame.pcm)
 
     def push(self, frame: AudioFrame) -> None:
         """Add audio to the turn; between turns it is ignored."""
-        if self._turn is not None:
-            self._buffer.push(frame.pcm)
+        if self._turn is None:
+            return
+        if self._buffer.held_ms >= PART_MS:
+            self._cut()
+        if self._buffer.full and not self._overlong:
+            self._overlong = True
+            logger.warning("a turn is too long to be heard whole", extra={"turn": self._turn})
+        self._buffer.push(frame.pcm)
 
     def pause(self) -> None:
         """Decode ahead what was heard so far, unless this pause's decode is there already."""
         if self._turn is None or self._speculation is not None:
             return
+        for part in self._parts:
+            if part.request is None and part.transcript is None:
+                self._decode_ahead(part)
         pcm = self._buffer.snapshot()
         if pcm:
-            self._speculation = _Speculation(self._request(pcm, self._on_speculative))
-            self._worker.submit(self._speculation.request, final=False)
+            self._speculation = _Piece(pcm)
+            self._decode_ahead(self._speculation)
 
     def resume(self) -> None:
         """Forget what was decoded ahead."""
         if self._speculation is not None:
-            self._worker.withdraw(self._speculation.request)
+            self._withdraw([self._speculation])
             self._speculation = None
 
     def end_of_turn(self) -> None:
         """End the turn: its `Final` follows at once when the pause's decode is there, else when it is made."""
-        turn, speculation = self._turn, self._speculation
-        if turn is None:
+        if self._turn is None:
             return
-        pcm = self._buffer.snapshot()
-        self._turn, self._speculation = None, None
+        last = self._speculation or _Piece(self._buffer.snapshot())
+        if not last.pcm:
+            last.transcript = Transcript()
+        ending = _Ending(self._turn, (*self._parts, last))
+        self._turn, self._speculation, self._parts = None, None, []
         self._buffer.clear()
-        if not pcm:
-            self._events.put(_final(turn, Transcript()))
-        elif speculation is not None and speculation.transcript is not None:
-            self._events.put(_final(turn, speculation.transcript))
-        elif speculation is not None and self._worker.promote(speculation.request):
-            self._await_final(turn, speculation.request)
-        else:
-            request = self._request(pcm, self._on_final)
-            self._await_final(turn, request)
-            self._worker.submit(request, final=True)
+        missing = [piece for piece in ending.pieces if piece.transcript is None]
+        if missing:
+            ending.deadline = self._loop.call_later(self._final_deadline_s, self._on_deadline, ending)
+        for piece in missing:
+            if not ending.over:
+                self._decode_now(piece, ending)
+        if not missing:
+            self._settle(ending)
 
     def abandon_turn(self) -> None:
         """Forget the turn. Earlier turns that have ended still get their finals."""
         self.resume()
-        self._turn = None
+        self._withdraw(self._parts)
+        self._turn, self._parts = None, []
         self._buffer.clear()
 
     def __aiter__(self) -> AsyncIterator[SttEvent]:
@@ -123,50 +148,99 @@ class WholeTurnStream:
     def close(self) -> None:
         """Withdraw everything asked for and end the iteration. Safe to call twice."""
         self.abandon_turn()
-        for request, awaited in self._awaited.items():
-            awaited.deadline.cancel()
-            self._worker.withdraw(request)
-        self._awaited.clear()
+        for ending in set(self._endings.values()):
+            self._forget(ending)
         self._closed = True
         self._events.close()
 
-    def _request(self, pcm: bytes, deliver: Callable[[DecodeRequest, DecodeOutcome], None]) -> DecodeRequest:
-        return DecodeRequest(pcm=pcm, format=self._format, hint=self._hint, deliver=deliver)
-
-    def _await_final(self, turn: int, request: DecodeRequest) -> None:
-        deadline = self._loop.call_later(self._final_deadline_s, self._on_deadline, request)
-        self._awaited[request] = _AwaitedFinal(turn, deadline)
-
-    def _on_speculative(self, request: DecodeRequest, outcome: DecodeOutcome) -> None:
-        speculation = self._speculation
-        if request in self._awaited:
-            self._on_final(request, outcome)
-        elif speculation is None or speculation.request is not request or self._turn is None:
+    def _cut(self) -> None:
+        """Have the turn's first part decoded, but not in a pause: what is decoded ahead there would hold it twice."""
+        if self._speculation is not None and not self._buffer.full:
             return
+        if len(self._parts) < MOST_PARTS:
+            self.resume()
+            self._parts.append(_Piece(self._buffer.cut()))
+            self._decode_ahead(self._parts[-1])
+
+    def _decode_ahead(self, piece: _Piece) -> None:
+        piece.request = self._request(piece.pcm)
+        self._worker.submit(piece.request, final=False)
+
+    def _decode_now(self, piece: _Piece, ending: _Ending) -> None:
+        """The turn has ended: what is being decoded ahead goes on as its own, else it is asked for."""
+        if piece.request is not None and self._worker.promote(piece.request):
+            self._endings[piece.request] = ending
+            return
+        piece.request = self._request(piece.pcm)
+        self._endings[piece.request] = ending
+        self._worker.submit(piece.request, final=True)
+
+    def _request(self, pcm: bytes) -> DecodeRequest:
+        return DecodeRequest(pcm=pcm, format=self._format, hint=self._hint, deliver=self._on_outcome)
+
+    def _withdraw(self, pieces: Sequence[_Piece]) -> None:
+        for piece in pieces:
+            if piece.request is not None:
+                self._worker.withdraw(piece.request)
+
+    def _on_outcome(self, request: DecodeRequest, outcome: DecodeOutcome) -> None:
+        ending = self._endings.pop(request, None)
+        pieces = (*self._parts, self._speculation) if ending is None else ending.pieces
+        for piece in pieces:
+            if piece is not None and piece.request is request:
+                piece.request = None
+                piece.transcript = None if isinstance(outcome, DecodeFailed) else outcome
+        if ending is None:
+            self._tell_hypothesis()
         elif isinstance(outcome, DecodeFailed):
-            # The turn goes on as if this pause had not been decoded; its end asks again.
-            self._speculation = None
+            self._fail(ending, outcome.reason, outcome.retryable)
         else:
-            speculation.transcript = outcome
-            self._events.put(Partial(self._turn, outcome.text, stable=True, alternatives=outcome.alternatives))
+            self._settle(ending)
 
-    def _on_final(self, request: DecodeRequest, outcome: DecodeOutcome) -> None:
-        awaited = self._awaited.pop(request, None)
-        if awaited is None:
+    def _tell_hypothesis(self) -> None:
+        """Tell what was said up to the pause, once all of it is decoded."""
+        speculation = self._speculation
+        if self._turn is None or speculation is None:
             return
-        awaited.deadline.cancel()
-        if isinstance(outcome, DecodeFailed):
-            self._events.put(SttFailed(awaited.turn, outcome.reason, outcome.retryable))
-        else:
-            self._events.put(_final(awaited.turn, outcome))
+        if speculation.request is None and speculation.transcript is None:
+            # It failed. The turn goes on as if this pause had not been decoded; its end asks again.
+            self._speculation = None
+            return
+        heard = _joined((*self._parts, speculation))
+        if heard is not None:
+            self._events.put(Partial(self._turn, heard.text, stable=True, alternatives=heard.alternatives))
 
-    def _on_deadline(self, request: DecodeRequest) -> None:
-        awaited = self._awaited.pop(request)
-        self._worker.withdraw(request)
-        logger.warning("a turn was not decoded in time", extra={"turn": awaited.turn})
-        reason = f"no transcript within {self._final_deadline_s:g} s: the recogniser is overloaded"
-        self._events.put(SttFailed(awaited.turn, reason))
+    def _settle(self, ending: _Ending) -> None:
+        heard = _joined(ending.pieces)
+        if heard is not None:
+            self._forget(ending)
+            self._events.put(Final(ending.turn, heard.text, heard.alternatives, heard.confidence))
+
+    def _fail(self, ending: _Ending, reason: str, retryable: bool) -> None:
+        self._forget(ending)
+        self._events.put(SttFailed(ending.turn, reason, retryable))
+
+    def _forget(self, ending: _Ending) -> None:
+        ending.over = True
+        if ending.deadline is not None:
+            ending.deadline.cancel()
+        for piece in ending.pieces:
+            if piece.request is not None:
+                self._worker.withdraw(piece.request)
+                self._endings.pop(piece.request, None)
+
+    def _on_deadline(self, ending: _Ending) -> None:
+        logger.warning("a turn was not decoded in time", extra={"turn": ending.turn})
+        self._fail(ending, f"no transcript within {self._final_deadline_s:g} s: the recogniser is overloaded", True)
 
 
-def _final(turn: int, transcript: Transcript) -> Final:
-    return Final(turn, transcript.text, transcript.alternatives, transcript.confidence)
+def _joined(pieces: Sequence[_Piece]) -> Transcript | None:
+    """What the pieces say together; None while one is missing."""
+    heard = [piece.transcript for piece in pieces if piece.transcript is not None]
+    if len(heard) < len(pieces):
+        return None
+    spoken = [transcript for transcript in heard if transcript.text]
+    if len(spoken) <= 1:
+        return spoken[0] if spoken else Transcript()
+    text = " ".join(transcript.text for transcript in spoken)
+    return Transcript(text, (), min(transcript.confidence for transcript in spoken))

@@ -31,15 +31,18 @@ from kamerton.domain.media import CallInfo
 from kamerton.domain.notices import CallObserver, Notice
 from kamerton.domain.recognition import SpeechToText
 from kamerton.domain.synthesis import SpeechChunk
+from kamerton.domain.work import Worker
 from kamerton.listening.listener import ListeningSettings
 from kamerton.listening.silero import Floats
 from kamerton.listening.vad import VadBatcher
 from kamerton.orchestrator.metronome import Metronome
 from kamerton.orchestrator.model_reply import Talk
 from kamerton.orchestrator.orchestrator import Orchestrator
+from kamerton.orchestrator.recent_calls import RecentCalls
 from kamerton.orchestrator.router import AnswerSources, Router
 from kamerton.orchestrator.services import CallServices, ModelAnswers, Sessions, Voice
 from kamerton.orchestrator.settings import CallSettings
+from kamerton.orchestrator.stopping import Stopping
 from kamerton.orchestrator.workers import InlineWorker
 from kamerton.testing.loopback_media import FarBuffer, LoopbackMedia
 
@@ -49,6 +52,10 @@ N = TypeVar("N")
 LAB_PHRASES: Final[Mapping[str, str]] = {
     "still_there": "вы ещё на линии",
     "silence_goodbye": "не слышу вас до свидания",
+    "cannot_hear": "плохо слышу вас",
+    "line_goodbye": "очень шумно до свидания",
+    "recognition_goodbye": "не могу разобрать речь до свидания",
+    "service_goodbye": "нужно прервать разговор до свидания",
     "apology": "простите у нас неполадка",
     "max_length": "время разговора вышло",
     "not_heard": "не расслышала",
@@ -187,11 +194,18 @@ class LabCall:
 
     media: LoopbackMedia
     started_s: float
+    stopping: Stopping
+    """Begin it to stop the service."""
     speech: list[tuple[float, float]] = field(default_factory=list)
+    gaps: list[tuple[float, float]] = field(default_factory=list)
 
     def says(self, start_s: float, end_s: float) -> None:
         """The caller speaks between two instants, in seconds since the call's start."""
         self.speech.append((start_s, end_s))
+
+    def sends_nothing(self, start_s: float, end_s: float) -> None:
+        """No frame arrives between two instants: a gap of the network, or a phone that saves them in silence."""
+        self.gaps.append((start_s, end_s))
 
     async def until(self, at_s: float) -> None:
         """Wait until an instant of the call."""
@@ -214,6 +228,10 @@ class LabCall:
         return 0.0
 
 
+def _within(spans: Sequence[tuple[float, float]], at_s: float) -> bool:
+    return any(start_s <= at_s + 1e-9 < end_s - 1e-9 for start_s, end_s in spans)
+
+
 @dataclass(slots=True)
 class CallLab:
     """Makes calls. Change its fields before `call`."""
@@ -233,6 +251,10 @@ class CallLab:
     talk: Callable[[str], Talk] | None = None
     model_answers: ModelAnswers | None = None
     sessions: Sessions | None = None
+    recent: RecentCalls = field(default_factory=RecentCalls)
+    vad_worker: Worker = field(default_factory=InlineWorker)
+    brain_worker: Worker = field(default_factory=InlineWorker)
+    make_media: Callable[[CallInfo, FarBuffer], LoopbackMedia] = LoopbackMedia
     fillers: Mapping[str, Sequence[str]] = field(
         default_factory=lambda: {"thinking": ("секунду",), "still_working": ("ещё ищу", "почти готово")}
     )
@@ -248,16 +270,16 @@ class CallLab:
         """Calls at once on one engine, as in one process; all callers hang up when the block ends."""
         async with anyio.create_task_group() as engine:
             metronome = Metronome(phases=1)
-            vad = VadBatcher(EnergyVadModel(), InlineWorker())
+            vad = VadBatcher(EnergyVadModel(), self.vad_worker)
             engine.start_soon(metronome.run)
             engine.start_soon(vad.run)
             services = self._services(metronome, vad)
             async with anyio.create_task_group() as callers:
                 medias = [
-                    LoopbackMedia(CallInfo(f"lab-{number}" if number else "lab", "loopback", PHONE), self.far_buffer)
+                    self.make_media(CallInfo(f"lab-{number}" if number else "lab", "loopback", PHONE), self.far_buffer)
                     for number in range(count)
                 ]
-                calls = tuple(LabCall(media, anyio.current_time()) for media in medias)
+                calls = tuple(LabCall(media, anyio.current_time(), services.stopping) for media in medias)
                 for call in calls:
                     callers.start_soon(self._speak, call)
                 async with anyio.create_task_group() as conducted:
@@ -279,14 +301,14 @@ class CallLab:
             frame += 1
             await anyio.sleep_until(call.started_s + frame * _FRAME_S)
             at_s = (frame - 1) * _FRAME_S
-            loud = any(start_s <= at_s + 1e-9 < end_s - 1e-9 for start_s, end_s in call.speech)
-            call.media.speak(voice if loud else silence)
+            if not _within(call.gaps, at_s):
+                call.media.speak(voice if _within(call.speech, at_s) else silence)
 
     def _services(self, metronome: Metronome, vad: VadBatcher) -> CallServices:
         return CallServices(
             assistant="lab",
             language="ru",
-            router=self.router or Router(self.flow, EchoUnderstanding(), LAB_PHRASES, InlineWorker(), self.sources),
+            router=self.router or Router(self.flow, EchoUnderstanding(), LAB_PHRASES, self.brain_worker, self.sources),
             voice=self.voice,
             stt=self.stt,
             vad=vad,
@@ -301,4 +323,5 @@ class CallLab:
             talk=self.talk,
             model_answers=self.model_answers,
             sessions=self.sessions,
+            recent=self.recent,
         )

@@ -11,7 +11,7 @@ import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from typing import Final
+from typing import Final, get_args
 
 import anyio
 import pytest
@@ -26,6 +26,7 @@ from kamerton.domain.language_model import (
     TextDelta,
 )
 from kamerton.testing.model_server import ModelScript, ModelServer, Reply, Rule, serve_model
+from kamerton.testing.model_server.script import Quirk
 
 PATIENCE_S: Final = 1.0
 DEADLINE_S: Final = 20.0
@@ -49,8 +50,18 @@ FAULTS: Final = (
     (Rule(match=("fault",), first_token_ms=LONG_WAIT_MS), r"\bs\b|slow|seconds|silent|wait"),
     (Rule(match=("fault",), slow_ms=LONG_WAIT_MS), r"\bs\b|slow|seconds|silent|wait"),
     (Rule(match=("fault",), non_json=True), r"JSON|understood|protocol|OpenAI|unexpected"),
+    (Rule(match=("fault",), instead="page"), r"base_url leads to no streaming API"),
+    (Rule(match=("fault",), instead="whole"), r"base_url leads to no streaming API"),
 )
 """Each fault, and what its message must speak of."""
+
+CODED: Final = {
+    "model_timeout": Rule(match=("fault",), slow_ms=LONG_WAIT_MS),
+    "model_connection": Rule(match=("fault",), down=True),
+    "model_http": Rule(match=("fault",), status=503),
+    "model_stream": Rule(match=("fault",), answer=SPOKEN, cut_after=10),
+}
+"""A fault for each code of an `EngineError` that an adapter gives."""
 
 SCRIPT: Final = ModelScript(
     first_token_ms=0,
@@ -198,6 +209,50 @@ class LanguageModelConformance:
             assert len(message) < 600
             assert server.counts.requests == 1
             assert await self.works(model)
+
+    @pytest.mark.parametrize(
+        "reply",
+        [
+            *(Rule(match=("odd",), answer=ANSWER, quirks=(quirk,)) for quirk in get_args(Quirk)),
+            Rule(match=("odd",), answer=ANSWER, quirks=get_args(Quirk), one_delta=True),
+            Rule(match=("odd",), answer=ANSWER, quirks=("empty_reason",), token_ms=700, one_delta=True),
+            Rule(match=("odd",), answer=ANSWER, thoughts='Надо {"is_safe": false}? Нет.'),
+            Rule(match=("odd",), answer=ANSWER, thoughts="", one_delta=True),
+        ],
+        ids=lambda rule: "-".join((*rule.quirks, *(["thoughts"] if rule.thoughts is not None else []))),
+    )
+    async def test_an_odd_stream_gives_the_whole_answer(self, reply: Rule) -> None:
+        """Nothing that servers put between the chunks is fatal, and no thought becomes part of the answer."""
+        async with self.stage(SCRIPT.model_copy(update={"rules": (reply,)})) as (model, _):
+            events = await collected(model, asking("odd"))
+            assert json.loads(written(events)) == {"is_safe": True, "answer": ANSWER}
+            assert isinstance(events[-1], GenerationEnded)
+            assert events[-1].reason == "stop"
+
+    async def test_no_reason_yet_is_no_end(self) -> None:
+        """A server that sends an empty reason with every chunk may take its time between them."""
+        rule = Rule(match=("odd",), raw="раз два", quirks=("empty_reason",), token_ms=700)
+        async with self.stage(SCRIPT.model_copy(update={"rules": (rule,)})) as (model, _):
+            assert written(await collected(model, asking("odd"))) == "раз два"
+
+    @pytest.mark.parametrize("rule", [Rule(match=("fault",), status=500), Rule(match=("fault",), error_after=10)])
+    async def test_a_servers_own_words_are_shown_without_escapes(self, rule: Rule) -> None:
+        """Nothing of them moves a cursor, colours a terminal or begins a line of a log."""
+        loud = rule.model_copy(update={"remark": "\x1b[31mout of\r\n\x1b]0;title\x07memory\u202e\x00 now"})
+        async with self.stage(SCRIPT.model_copy(update={"rules": (loud,)})) as (model, _):
+            with pytest.raises(EngineError, match="out of memory now") as caught:
+                await collected(model, asking("fault"))
+            assert str(caught.value).isprintable()
+
+    async def test_a_fault_has_a_code(self) -> None:
+        """Metrics count by it."""
+        codes = {}
+        for name, rule in CODED.items():
+            async with self.stage(SCRIPT.model_copy(update={"rules": (rule,)})) as (model, _):
+                with pytest.raises(EngineError) as caught:
+                    await collected(model, asking("fault"))
+                codes[name] = caught.value.code
+        assert codes == {name: name for name in CODED}
 
     async def test_text_before_a_fault_is_yielded(self) -> None:
         """What was written before the connection broke stands; no end is made up."""

@@ -36,6 +36,8 @@ class FarBuffer:
 
     delay_ms: float = 0.0
     can_clear: bool = True
+    tells: bool = True
+    """False: by its own account nothing of what was sent is ever heard."""
 
 
 class LoopbackMedia:
@@ -114,6 +116,8 @@ class LoopbackMedia:
     def position(self) -> PlayoutPosition:
         """Exact: the far end's buffer is known."""
         audio_format = self._info.format
+        if not self._far_buffer.tells:
+            return PlayoutPosition(*[len(self.sent) * audio_format.frame_samples] * 2)
         now_s = anyio.current_time()
         queued = 0
         for frame in reversed(self.heard):
@@ -148,6 +152,10 @@ class LoopbackMedia:
     def interrupt(self) -> None:
         """The caller presses «stop talking»."""
         self._intake.interrupt()
+
+    def hold(self, held: bool) -> None:
+        """The caller puts the call on hold, or takes it back."""
+        self._intake.hold(held)
 
     def leave(self, reason: str = "hung_up") -> None:
         """The caller hangs up."""

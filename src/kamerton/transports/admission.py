@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+import anyio
+
 from kamerton.domain.errors import ConfigurationError
 
 
@@ -16,6 +18,8 @@ class CallLimits:
     """Calls that are served at the same time."""
     max_refusals: int = 20
     """Calls over that limit that may be told so at the same time; any more are cut off at once."""
+    drain_s: float = 15.0
+    """How long running calls may take to end once the service is to stop; those that are left are cut off."""
 
     def __post_init__(self) -> None:
         """Refuse limits that could serve nobody.
@@ -23,6 +27,8 @@ class CallLimits:
         Raises:
             ConfigurationError: a limit is out of range.
         """
+        if self.drain_s < 0:
+            raise ConfigurationError(f"call limits: drain_s is {self.drain_s}; set 0 or more")
         if self.max_calls < 1 or self.max_refusals < 0:
             raise ConfigurationError(
                 f"call limits: max_calls is {self.max_calls} and max_refusals {self.max_refusals}; "
@@ -50,6 +56,15 @@ class CallGate:
         self._limits = limits or CallLimits()
         self._served: set[str] = set()
         self._refused: set[str] = set()
+        self._leaving: dict[str, anyio.Event] = {}
+        self._empty = anyio.Event()
+        self.closed = False
+        """True once the service is to stop: no further call is served."""
+
+    @property
+    def limits(self) -> CallLimits:
+        """What it was made with."""
+        return self._limits
 
     @property
     def live(self) -> int:
@@ -65,7 +80,7 @@ class CallGate:
         """Judge a new call and, if it may stay, count it."""
         if call_id in self._served or call_id in self._refused:
             return Admission.DUPLICATE
-        if len(self._served) < self._limits.max_calls:
+        if len(self._served) < self._limits.max_calls and not self.closed:
             self._served.add(call_id)
             return Admission.SERVED
         if len(self._refused) < self._limits.max_refusals:
@@ -77,3 +92,23 @@ class CallGate:
         """An admitted call is over; safe to repeat."""
         self._served.discard(call_id)
         self._refused.discard(call_id)
+        waiting = self._leaving.pop(call_id, None)
+        if waiting is not None:
+            waiting.set()
+        if not self._served:
+            self._empty.set()
+            self._empty = anyio.Event()
+
+    def close(self) -> None:
+        """Serve no further call; whoever comes is refused. Running calls are not touched. Safe to repeat."""
+        self.closed = True
+
+    async def left(self, call_id: str) -> None:
+        """Wait until no call has this id. Safe to cancel."""
+        while call_id in self._served or call_id in self._refused:
+            await self._leaving.setdefault(call_id, anyio.Event()).wait()
+
+    async def emptied(self) -> None:
+        """Wait until no call is served any more. Safe to cancel."""
+        while self._served:
+            await self._empty.wait()

@@ -2,18 +2,20 @@
 
 Pieces of any length become frames of exactly 20 ms; what arrives before the call is ready waits (bounded, oldest
 dropped); a caller that sends faster than real time is held to a bounded advance; the hang-up is told once and last.
-Plain function calls on the loop, no queue and no task.
+Plain function calls on the loop, no queue and no task. A sink that raises ends its own call.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from kamerton.audio.framing import FrameAssembler
 from kamerton.domain.audio import FRAME_MS, AudioFormat, AudioFrame
 from kamerton.domain.media import MediaSink
+from kamerton.transports.boundary import CallBoundary
 
 logger = logging.getLogger(__name__)
 
@@ -27,12 +29,14 @@ CATCH_UP_MS: Final = 5000.0
 class Intake:
     """One call's arrivals, in order. Frames are numbered as they are delivered, so their samples have no gaps.
 
-    `now_s` is the loop's instant at which the call came up: from then on the caller has real time to speak.
+    `now_s` is the loop's instant at which the call came up: from then on the caller has real time to speak. What the
+    sink raises goes to the `boundary`; without one, to whoever feeds the intake.
     """
 
     __slots__ = (
         "_assembler",
         "_backlog",
+        "_boundary",
         "_call_id",
         "_credit_frames",
         "_dropped_frames",
@@ -54,8 +58,10 @@ class Intake:
         now_s: float,
         max_ahead_ms: float = 1000.0,
         backlog_ms: float = 1000.0,
+        boundary: CallBoundary | None = None,
     ) -> None:
         self._call_id = call_id
+        self._boundary = boundary
         self._format = audio_format
         self._assembler = FrameAssembler(audio_format)
         self._frame_bytes = audio_format.frame_bytes
@@ -78,17 +84,18 @@ class Intake:
         """Deliver to `sink` from now on, what waited first. Only the first sink counts."""
         if self._sink is not None:
             return
+        over = self._end_reason
         self._sink = sink
-        while self._backlog:
+        while self._backlog and self._end_reason == over:
             item = self._backlog.popleft()
             if isinstance(item, bytes):
                 self._deliver(sink, item)
             elif isinstance(item, str):
-                sink.on_dtmf(item)
+                self._tell(sink.on_dtmf, item)
             else:
-                sink.on_interrupt()
-        if self._end_reason is not None:
-            sink.on_hang_up(self._end_reason)
+                self._tell(sink.on_interrupt)
+        if over is not None:
+            self._tell(sink.on_hang_up, over)
 
     def audio(self, pcm: bytes, now_s: float) -> None:
         """Take a piece of audio of any length (whole samples) that arrived at the loop's instant `now_s`."""
@@ -105,7 +112,7 @@ class Intake:
         if self._sink is None:
             self._wait(digit)
         else:
-            self._sink.on_dtmf(digit)
+            self._tell(self._sink.on_dtmf, digit)
 
     def interrupt(self) -> None:
         """The caller pressed «stop talking»."""
@@ -114,20 +121,22 @@ class Intake:
         if self._sink is None:
             self._wait(_INTERRUPT)
         else:
-            self._sink.on_interrupt()
+            self._tell(self._sink.on_interrupt)
 
     def hold(self, held: bool) -> None:
         """The far end put the call on hold, or took it back. Before the call is ready it changes nothing."""
         if self._end_reason is None and self._sink is not None:
-            self._sink.on_hold(held)
+            self._tell(self._sink.on_hold, held)
 
     def hang_up(self, reason: str) -> None:
         """The call is over; nothing is delivered after this, and an incomplete frame is dropped. Safe to repeat."""
         if self._end_reason is not None:
             return
         self._end_reason = reason
+        if self._boundary is not None:
+            self._boundary.line_down()
         if self._sink is not None:
-            self._sink.on_hang_up(reason)
+            self._tell(self._sink.on_hang_up, reason)
 
     def _frame(self, pcm: bytes, now_s: float) -> None:
         if self._end_reason is not None:
@@ -145,14 +154,26 @@ class Intake:
         if sink is None:
             self._wait(pcm)
             return
-        frame = AudioFrame(pcm, self._format, self._next_sample)
-        self._next_sample += self._frame_samples
-        sink.on_audio(frame)
+        self._deliver(sink, pcm)
 
     def _deliver(self, sink: MediaSink, pcm: bytes) -> None:
         frame = AudioFrame(pcm, self._format, self._next_sample)
         self._next_sample += self._frame_samples
-        sink.on_audio(frame)
+        try:
+            sink.on_audio(frame)
+        except Exception as error:  # the boundary between a call and what feeds all calls
+            self._failed(error)
+
+    def _tell(self, listener: Callable[..., None], *news: object) -> None:
+        try:
+            listener(*news)
+        except Exception as error:  # the boundary between a call and what feeds all calls
+            self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        if self._boundary is None:
+            raise error
+        self._boundary.sink_failed(error)
 
     def _wait(self, item: bytes | str | object) -> None:
         backlog = self._backlog

@@ -11,6 +11,9 @@ from kamerton.domain.media import PlayoutPosition
 
 ACKNOWLEDGEMENT_TRUST_MS = 400.0
 """How long after an acknowledgement playing is assumed to go on without another one (they come every 100 to 200 ms)."""
+CARRY_ON_AFTER_S = 3.0
+"""Audio is out for so long and the reported position stands still: the position goes on by the clock. Longer than the
+second to which browsers slow the timers of a hidden tab, and than most stalls of a network."""
 
 
 class DelayedPosition:
@@ -42,7 +45,8 @@ class AcknowledgedPosition:
     """For a far end that reports its play position; between reports playing is assumed to go on.
 
     Positions count in the stream of samples sent. `clear` declares everything sent so far to be done with; reports
-    from before it are out of date and ignored.
+    from before it are out of date and ignored. When reports stop, or stand still while audio goes out, the position
+    goes on by the clock until one is ahead again: a call must come to its end whatever its page does.
     """
 
     def __init__(self, audio_format: AudioFormat, delay_ms: float) -> None:
@@ -54,10 +58,23 @@ class AcknowledgedPosition:
         self._played_at_s = 0.0
         self._playing = False
         self._acknowledged = False
+        self._still_since_s: float | None = None
+        self._sent_in_vain_samples = 0
+
+    @property
+    def sent_in_vain_s(self) -> float:
+        """Audio sent since a report was last ahead of the one before; 0 for a far end that never reported at all.
+
+        Counted in audio and not by the clock: when this process stands still, nobody can be late.
+        """
+        return self._sent_in_vain_samples / self._rate_hz if self._acknowledged else 0.0
 
     def sent(self, samples: int, now_s: float) -> None:
         """A frame left."""
         self._sent_samples += samples
+        self._sent_in_vain_samples += samples
+        if self._still_since_s is None:
+            self._still_since_s = now_s
         self._estimate.sent(samples, now_s)
 
     def acknowledge(self, played_samples: int, now_s: float) -> None:
@@ -66,6 +83,9 @@ class AcknowledgedPosition:
             return
         played_samples = min(played_samples, self._sent_samples)
         self._playing = played_samples > self._played_samples
+        if self._playing:
+            self._sent_in_vain_samples = 0
+            self._still_since_s = now_s if played_samples < self._sent_samples else None
         self._played_samples = played_samples
         self._played_at_s = now_s
         self._acknowledged = True
@@ -79,7 +99,8 @@ class AcknowledgedPosition:
 
     def position(self, now_s: float) -> PlayoutPosition:
         """The position now."""
-        if self._acknowledged:
+        still_s = now_s - self._still_since_s if self._still_since_s is not None else 0.0
+        if self._acknowledged and still_s <= CARRY_ON_AFTER_S:
             heard = self._played_samples
             if self._playing:
                 elapsed_ms = min((now_s - self._played_at_s) * 1000, ACKNOWLEDGEMENT_TRUST_MS)

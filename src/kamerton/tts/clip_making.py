@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from kamerton.audio.levels import apply_gain, speech_gain, trim_silence
+from kamerton.audio.onset import audible_from, without_lead
 from kamerton.audio.resampling import resample
 from kamerton.audio.wav import WavAudio
 from kamerton.domain.audio import SAMPLE_BYTES, AudioFormat, Clip, Segment
@@ -16,17 +17,42 @@ SPEECH_DBFS: Final = -20.0
 """Level of the loud parts of every clip: engines and recordings sound equally loud, with 19 dB of headroom."""
 
 
-class ChunkLeveler:
-    """Brings each clause of a speech to the common level; chunks that continue a clause keep its gain."""
+class ChunkFinisher:
+    """Finishes the chunks of one speech: a common level, and no silence before its first sound.
+
+    Each clause gets a gain of its own, which the chunks that continue it keep. Chunks in which nothing is heard yet are
+    held back: they are left out when the clause goes on, and given out as they are when it was all there is.
+    """
 
     def __init__(self) -> None:
         self._gain = 1.0
+        self._held: list[SpeechChunk] = []
+        self._begun = False
 
-    def leveled(self, chunk: SpeechChunk) -> SpeechChunk:
-        """The chunk at the common level."""
-        if chunk.text:
+    def finished(self, chunk: SpeechChunk) -> list[SpeechChunk]:
+        """What can be played now that this chunk is there."""
+        text = chunk.text
+        released: list[SpeechChunk] = []
+        if self._held and text:
+            released, self._held = self._held, []
+        elif self._held:
+            text = self._held[0].text
+        if text:
             self._gain = speech_gain(chunk.pcm, chunk.format, target_dbfs=SPEECH_DBFS)
-        return SpeechChunk(apply_gain(chunk.pcm, self._gain), chunk.format, chunk.text)
+        pcm = apply_gain(chunk.pcm, self._gain)
+        if not self._begun and audible_from(pcm, chunk.format) is None:
+            self._held = [SpeechChunk(pcm, chunk.format, text)] if text or self._held else self._held
+            return released
+        if not self._begun:
+            self._begun = True
+            self._held = []
+            pcm = without_lead(pcm, chunk.format)
+        return [*released, SpeechChunk(pcm, chunk.format, text)]
+
+    def rest(self) -> list[SpeechChunk]:
+        """What is still held back, now that the speech is over."""
+        held, self._held = self._held, []
+        return held
 
 
 def clip_of_chunks(chunks: Iterable[SpeechChunk], audio_format: AudioFormat) -> Clip:
@@ -68,7 +94,8 @@ def clip_of_recording(recording: WavAudio, text: str, audio_format: AudioFormat)
     """
     speech = trim_silence(recording.pcm, recording.format, threshold_dbfs=-55.0, keep_head_ms=20.0, keep_tail_ms=60.0)
     gain = speech_gain(speech, recording.format, target_dbfs=SPEECH_DBFS)
-    pcm = resample(apply_gain(speech, gain), recording.format, audio_format)
+    leveled = without_lead(apply_gain(speech, gain), recording.format)
+    pcm = resample(leveled, recording.format, audio_format)
     clauses = split_clauses(text)
     return Clip(pcm, audio_format, _segments(clauses, [len(clause) for clause in clauses], pcm))
 

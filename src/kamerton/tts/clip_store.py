@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 
 from kamerton.domain.audio import SAMPLE_BYTES, AudioFormat, Clip, Segment
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 """Raised whenever trimming, levels or the layout of a file change, so that old files are rendered anew."""
 _MAX_HEADER_BYTES: Final = 1_000_000
 

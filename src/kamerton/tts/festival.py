@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import tempfile
 from collections.abc import AsyncGenerator, AsyncIterable
 from functools import partial
 from pathlib import Path
@@ -20,10 +19,12 @@ from kamerton.domain.synthesis import SpeechChunk, TtsCapabilities
 from kamerton.tts.clause_speech import finished_clause, speak_clauses
 from kamerton.tts.cyrillic import russian_letters
 from kamerton.tts.festival_process import FestivalProcess
+from kamerton.tts.scratch_folder import ScratchFolder
 
 VOICE: Final = "voice_msu_ru_nsh_clunits"
 DEBIAN_VOICE_FOLDER: Final = Path("/usr/share/festival/voices/russian/msu_ru_nsh_clunits")
 INSTALL_HINT: Final = "run: apt-get install festival festvox-ru"
+_FOLDER_PREFIX: Final = "kamerton-festival-"
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ class FestivalTextToSpeech:
         self._idle: list[FestivalProcess] = []
         self._started = 0
         self._closed = False
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder = ScratchFolder(_FOLDER_PREFIX)
 
     @property
     def name(self) -> str:
@@ -105,9 +106,8 @@ class FestivalTextToSpeech:
         with anyio.CancelScope(shield=True):
             while self._processes:
                 await self._processes.pop().stop()
+            await anyio.to_thread.run_sync(self._folder.remove)
         self._idle.clear()
-        if self._folder is not None:
-            self._folder.cleanup()
 
     async def _render(self, audio_format: AudioFormat, clause: str) -> bytes:
         letters = russian_letters(clause)
@@ -153,10 +153,8 @@ class FestivalTextToSpeech:
                 return process
             await self._give_back(process, healthy=False)
         self._check_open()
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="kamerton-festival-")
         self._started += 1
-        process = await FestivalProcess.start(self._program, self._voice, Path(self._folder.name), self._started)
+        process = await FestivalProcess.start(self._program, self._voice, self._folder, self._started)
         self._processes.add(process)
         try:
             self._check_open()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from kamerton.audio.wav import WavAudio, read_wav_file
 from kamerton.domain.errors import ConfigurationError, EngineError, ModelError
+from kamerton.tts.scratch_folder import ScratchFolder
 
 HEAP_CELLS: Final = 1_000_000
 """Interpreter memory: Festival's own default of 10 million cells costs 270 MB more; 400 000 are too few to load."""
@@ -38,17 +40,18 @@ class FestivalProcess:
     the late answer, so that an interruption costs no restart.
     """
 
-    def __init__(self, process: Process, folder: Path, number: int) -> None:
+    def __init__(self, process: Process, folder: ScratchFolder, number: int) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         self._process = process
         self._stdin = process.stdin
         self._lines = BufferedByteReceiveStream(process.stdout)
-        self._wav = folder / f"clause-{number}.wav"
+        self._folder = folder
+        self._file_name = f"clause-{number}.wav"
         self._requests = 0
 
     @classmethod
-    async def start(cls, program: str, voice: str, folder: Path, number: int) -> FestivalProcess:
+    async def start(cls, program: str, voice: str, folder: ScratchFolder, number: int) -> FestivalProcess:
         """Start an interpreter and load the voice.
 
         Raises:
@@ -89,9 +92,10 @@ class FestivalProcess:
         Raises:
             EngineError: the interpreter died or reported an error; it must be stopped.
         """
-        if not await self._request(f'(utt.save.wave (SynthText "{letters}") "{self._wav}" (quote riff))'):
+        wav = await anyio.to_thread.run_sync(self._folder.path) / self._file_name
+        if not await self._request(f'(utt.save.wave (SynthText "{letters}") "{wav}" (quote riff))'):
             raise EngineError(f"Festival failed at a text of {len(letters)} characters; it is restarted")
-        return await anyio.to_thread.run_sync(self._take_wav)
+        return await anyio.to_thread.run_sync(_taken, wav)
 
     async def stop(self) -> None:
         """Kill the child and wait for its end; safe to call while being cancelled, and twice."""
@@ -99,16 +103,6 @@ class FestivalProcess:
             if self.alive:
                 self._process.kill()
             await self._process.aclose()
-
-    def _take_wav(self) -> WavAudio | None:
-        try:
-            if self._wav.stat().st_size <= _EMPTY_WAV_BYTES:
-                return None
-            return read_wav_file(self._wav)
-        except (OSError, ConfigurationError) as error:
-            raise EngineError(
-                f"Festival's answer cannot be read: {error}; check the space in {self._wav.parent}"
-            ) from error
 
     async def _request(self, form: str) -> bool:
         """Evaluate a form; False when it failed. What earlier, cancelled requests still print is skipped."""
@@ -135,3 +129,16 @@ class FestivalProcess:
         except anyio.DelimiterNotFound as error:
             raise EngineError("Festival answered with garbage; it is restarted") from error
         return line.decode("utf-8", "replace").strip()
+
+
+def _taken(wav: Path) -> WavAudio | None:
+    """The audio of a finished file, which is removed: it says what was said in a call."""
+    try:
+        if wav.stat().st_size <= _EMPTY_WAV_BYTES:
+            return None
+        return read_wav_file(wav)
+    except (OSError, ConfigurationError) as error:
+        raise EngineError(f"Festival's answer cannot be read: {error}; check the space in {wav.parent}") from error
+    finally:
+        with suppress(OSError):
+            wav.unlink(missing_ok=True)

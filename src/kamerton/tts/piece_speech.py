@@ -14,8 +14,7 @@ from kamerton.domain.audio import SAMPLE_BYTES, AudioFormat
 from kamerton.domain.errors import EngineError, KamertonError
 from kamerton.domain.synthesis import SpeechChunk
 from kamerton.tts.clause_buffer import ClauseBuffer
-from kamerton.tts.clauses import pause_after_ms
-from kamerton.tts.render import Render
+from kamerton.tts.written_text import WrittenRender
 
 LOOK_AHEAD: Final = 2
 """Clauses that are made while one is taken: some ten seconds of speech, enough for a voice that is slow once."""
@@ -38,14 +37,14 @@ class PieceSpeech:
         self,
         pieces: AsyncIterable[str],
         audio_format: AudioFormat,
-        start: Callable[[str, AudioFormat], Render | None],
+        start: Callable[[str, AudioFormat], WrittenRender | None],
     ) -> None:
         self._pieces = pieces
         self._format = audio_format
         self._start = start
         self._buffer = ClauseBuffer()
         self._written: deque[str] = deque()
-        self._renders: deque[Render] = deque()
+        self._renders: deque[WrittenRender] = deque()
         self._scope = anyio.CancelScope()
         self._changed = anyio.Event()
         self._closed = False
@@ -80,13 +79,13 @@ class PieceSpeech:
             if not self._renders:
                 await self._changed.wait()
                 continue
-            last = ""
-            async with aclosing(self._renders[0].follow()) as chunks:
+            render = self._renders[0]
+            async with aclosing(render.follow()) as chunks:
                 async for chunk in chunks:
                     yield SpeechChunk(pause + chunk.pcm, chunk.format, chunk.text)
-                    pause, last = b"", chunk.text or last
-            if last:
-                pause = bytes(self._format.samples(pause_after_ms(last)) * SAMPLE_BYTES)
+                    pause = b""
+            if render.pause_ms:
+                pause = bytes(self._format.samples(render.pause_ms) * SAMPLE_BYTES)
             self._renders.popleft().leave()
             self._advance()
         if self._error is not None:

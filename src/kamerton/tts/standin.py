@@ -1,7 +1,8 @@
-"""Voices that say nothing: tones, for load tests and simulated calls. No threads, no CPU to speak of."""
+"""Voices that say nothing: tones and babble, for load tests and simulated calls. No threads, no CPU to speak of."""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import aclosing
 from functools import lru_cache
@@ -9,6 +10,7 @@ from typing import Final
 
 import anyio
 
+from kamerton.audio.babble import babble
 from kamerton.audio.tone import tone
 from kamerton.domain.audio import AudioFormat
 from kamerton.domain.errors import EngineError
@@ -61,6 +63,47 @@ class ToneTextToSpeech:
             whole = " ".join([clause async for clause in clauses])
         if any(character.isalnum() for character in whole):
             yield SpeechChunk(_shared_tone(_FREQUENCY_HZ, self._duration_ms, audio_format), audio_format, whole)
+
+    async def aclose(self) -> None:
+        """Nothing to free."""
+
+
+class BabbleTextToSpeech:
+    """Answers any text at once with speech-like sound of a fixed length: each text has its own, always the same one.
+
+    For load tests: heard again as an echo it is taken for somebody who speaks, as a real voice is.
+
+    Args:
+        duration_ms: length of the sound, whatever the text.
+    """
+
+    def __init__(self, *, duration_ms: float = 3000.0) -> None:
+        self._duration_ms = duration_ms
+
+    @property
+    def name(self) -> str:
+        """Identity for cache keys."""
+        return f"babble-{self._duration_ms:g}ms"
+
+    @property
+    def capabilities(self) -> TtsCapabilities:
+        """Every assistant's language; a streamed text is awaited to its end."""
+        return TtsCapabilities(_LANGUAGES, streams_text=False)
+
+    async def speak(
+        self, text: str | AsyncIterable[str], *, language: str, audio_format: AudioFormat
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        """Yield the sound; nothing for a text without words.
+
+        Raises:
+            EngineError: a language that no assistant has.
+        """
+        _check_language(language)
+        async with aclosing(clauses_of(text)) as clauses:
+            whole = " ".join([clause async for clause in clauses])
+        if any(character.isalnum() for character in whole):
+            seed = zlib.crc32(whole.encode("utf-8"))
+            yield SpeechChunk(babble(seed, self._duration_ms, audio_format), audio_format, whole)
 
     async def aclose(self) -> None:
         """Nothing to free."""

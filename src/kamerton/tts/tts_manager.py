@@ -25,13 +25,14 @@ from kamerton.domain.errors import ConfigurationError, EngineError, KamertonErro
 from kamerton.domain.storage import SharedClips
 from kamerton.domain.synthesis import SpeechChunk, TextToSpeech
 from kamerton.domain.work import Worker
-from kamerton.tts.clip_making import ChunkLeveler, chunks_of_clip, clip_of_chunks
+from kamerton.tts.clip_making import ChunkFinisher, chunks_of_clip, clip_of_chunks
 from kamerton.tts.clip_shelves import ClipShelves
 from kamerton.tts.clip_store import ClipKey
 from kamerton.tts.piece_speech import PieceSpeech
 from kamerton.tts.render import Render
 from kamerton.tts.spoken_text import spoken
 from kamerton.tts.voice_chain import VoiceChain
+from kamerton.tts.written_text import WrittenRender, WrittenText, written_clip
 
 _log = logging.getLogger(__name__)
 
@@ -117,11 +118,13 @@ class TTSManager:
         self._shelves.record(said, read_wav_file(wav_file))
 
     def cached(self, text: str, audio_format: AudioFormat) -> Clip | None:
-        """The clip, if it is in memory: a look-up without waiting."""
-        return self._shelves.at_hand(self._key(spoken(text, self._language), audio_format))
+        """The clip, if it is in memory: a look-up without waiting. Its segments carry the text as it is written."""
+        said = spoken(text, self._language)
+        clip = self._shelves.at_hand(self._key(said, audio_format))
+        return clip and written_clip(clip, text, said)
 
     async def clip(self, text: str, audio_format: AudioFormat, *, static: bool = False) -> Clip:
-        """The whole audio of a text, one segment per clause; empty for a text that says nothing.
+        """The whole audio of a text, one segment per clause with its written text; empty for one that says nothing.
 
         Args:
             text: what is to be said.
@@ -138,10 +141,10 @@ class TTSManager:
         clip = self._shelves.at_hand(key) or await self._rendered(key)
         if static:
             await self._shelves.share(key)
-        return clip
+        return written_clip(clip, text, said)
 
     async def stream(self, text: str, audio_format: AudioFormat) -> AsyncGenerator[SpeechChunk, None]:
-        """Yield the audio of a text clause by clause, the first one as soon as it is there.
+        """Yield the audio of a text clause by clause with the words as written, the first one as soon as it is there.
 
         Raises:
             EngineError: no voice could speak it, or finish it in time.
@@ -252,7 +255,7 @@ class TTSManager:
             raise EngineError("the voice was closed while it spoke; start it again")
         return render.clip
 
-    def _opened(self, text: str, audio_format: AudioFormat) -> Render | None:
+    def _opened(self, text: str, audio_format: AudioFormat) -> WrittenRender | None:
         """The audio of a text with one follower more, at hand or being made; None for a text that says nothing."""
         said = spoken(text, self._language)
         if not said:
@@ -260,10 +263,11 @@ class TTSManager:
         key = self._key(said, audio_format)
         ready = self._shelves.at_hand(key)
         if ready is None:
-            return self._joined(key)
-        render = Render.of_clip(ready)
-        render.join()
-        return render
+            render = self._joined(key)
+        else:
+            render = Render.of_clip(ready)
+            render.join()
+        return WrittenRender(render, WrittenText(text, said))
 
     @property
     def _group(self) -> TaskGroup:
@@ -317,15 +321,18 @@ class TTSManager:
     async def _synthesised(self, render: Render, key: ClipKey) -> Clip:
         audio_format = AudioFormat(key.rate_hz)
         self._counts["syntheses"] += 1
-        leveler = ChunkLeveler()
+        finisher = ChunkFinisher()
         chunks: list[SpeechChunk] = []
         speakers: set[str] = set()
         async with aclosing(self._chain.speak(key.text, self._language, audio_format)) as spoken_chunks:
             async for voice, chunk in spoken_chunks:
-                leveled = await self._worker.run(partial(leveler.leveled, chunk))
                 speakers.add(voice)
-                chunks.append(leveled)
-                render.add(leveled)
+                for finished in await self._worker.run(partial(finisher.finished, chunk)):
+                    chunks.append(finished)
+                    render.add(finished)
+        for held in finisher.rest():
+            chunks.append(held)
+            render.add(held)
         clip = clip_of_chunks(chunks, audio_format)
         if len(speakers) == 1:
             self._shelves.keep(key._replace(voice=speakers.pop()), clip)

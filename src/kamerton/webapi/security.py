@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
 
+_MAX_PORT = 65535
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -38,12 +39,23 @@ _HEADERS = {
 }
 
 
+_HOST = re.compile(
+    r"(?P<name>[a-z0-9_](?:[a-z0-9_.-]{0,253})|\[[0-9a-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?",
+    re.IGNORECASE | re.ASCII,
+)
+"""A name or an address, and a port: of all that a URL's authority may hold, what browsers put into a Host header."""
+
+
 def host_name(host: str) -> str:
-    """The name in a Host header, without its port, in lower case; IPv6 addresses keep their brackets."""
-    host = host.strip().lower()
-    if host.startswith("["):
-        return host.partition("]")[0] + "]"
-    return host.partition(":")[0]
+    """The name in a Host header, without its port, in lower case; IPv6 addresses keep their brackets.
+
+    Nothing for what is no host, such as one with a user before it: whoever reads that differently than the rule for
+    names must not decide where a request came from.
+    """
+    match = _HOST.fullmatch(host)
+    if match is None or int(match["port"] or 0) > _MAX_PORT:
+        return ""
+    return match["name"].lower()
 
 
 def origin_allowed(origin: str | None, host: str, allowed_origins: Sequence[str]) -> bool:
@@ -55,7 +67,8 @@ def origin_allowed(origin: str | None, host: str, allowed_origins: Sequence[str]
         return True
     if origin.lower() in {allowed.lower().rstrip("/") for allowed in allowed_origins}:
         return True
-    return urlsplit(origin).netloc.lower() == host.strip().lower()
+    scheme, separator, place = origin.lower().partition("://")
+    return bool(separator) and scheme in ("http", "https") and host_name(host) != "" and place == host.lower()
 
 
 class SiteGuard:
@@ -74,7 +87,8 @@ class SiteGuard:
             return
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if not self._any_host and host_name(host) not in self._hosts:
+        name = host_name(host)
+        if (host and not name) or not (self._any_host or name in self._hosts):
             logger.warning("a request for an unknown host name is refused", extra={"host": host[:100]})
             advice = "This server does not know the host name you used; add it to the web server's allowed_hosts.\n"
             await PlainTextResponse(advice, 400)(scope, receive, send)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import anyio
 import uvicorn
@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from kamerton.domain.media import CallHandler
 from kamerton.transports.addresses import listen_error
 from kamerton.transports.browser.server import BrowserTransport
+from kamerton.webapi.http_guard import GuardedHttp, GuardedWebSocket, HttpDoor
 from kamerton.webapi.settings import WebSettings
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ class WebServer:
         self._app = app
         self._calls = calls
         self._settings = settings
+        self._door = HttpDoor(settings)
         self._port = 0
 
     @property
@@ -44,6 +46,11 @@ class WebServer:
     def port(self) -> int:
         """The port it listens on; 0 while it does not."""
         return self._port
+
+    @property
+    def http_counters(self) -> Mapping[str, int]:
+        """Of HTTP connections, totals since start: see `HttpDoor.counters`."""
+        return self._door.counters
 
     async def serve(self, handler: CallHandler, *, task_status: TaskStatus[int] = anyio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled.
@@ -80,8 +87,8 @@ class WebServer:
         settings = self._settings
         return uvicorn.Config(
             self._app,
-            http="h11",
-            ws="websockets-sansio",
+            http=GuardedHttp.of(self._door),
+            ws=GuardedWebSocket.of(self._door),
             ws_max_size=_MAX_MESSAGE_BYTES,
             ws_ping_interval=settings.ping_interval_s,
             ws_ping_timeout=settings.ping_interval_s,
@@ -92,13 +99,19 @@ class WebServer:
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            backlog=_BACKLOG,
+            backlog=settings.accept_at_once,
             timeout_graceful_shutdown=settings.stop_timeout_s,
         )
 
 
 class _EmbeddedServer(uvicorn.Server):
     """A uvicorn server that leaves the process's signals to the process."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listening in sockets or ():
+            # asyncio has one number for the kernel's queue and for what it takes from it in one go.
+            listening.listen(_BACKLOG)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
+from dataclasses import replace
 
 import anyio
 import numpy as np
@@ -12,8 +13,9 @@ import pytest
 
 from kamerton.audio.tone import tone
 from kamerton.domain.audio import PHONE
+from kamerton.domain.errors import ConfigurationError
 from kamerton.testing.caller.line import CallerLine, LineNoise, Utterance
-from kamerton.testing.caller.load import Exchange, ExchangeKind, LoadCaller, LoadedCall, LoadPlan, Material
+from kamerton.testing.caller.load import Exchange, ExchangeKind, LoadCaller, LoadedCall, LoadPlan, LoadRun, Material
 from kamerton.testing.caller.load_figures import Spread, count_spurious, figures_of, went_on
 from kamerton.testing.caller.metronome import Metronome
 from kamerton.testing.caller.recordings import Recording, cough
@@ -32,7 +34,9 @@ def anyio_backend() -> object:
     return ("asyncio", {"loop_factory": VirtualLoop})
 
 
-async def talked(bot_plan: BotPlan, plan: LoadPlan) -> tuple[list[LoadedCall], list[ScriptedBot]]:
+async def talked(
+    bot_plan: BotPlan, plan: LoadPlan, material: Material = MATERIAL
+) -> tuple[list[LoadedCall], list[ScriptedBot]]:
     """Run the callers of a plan against scripted bots without sockets."""
     clock = asyncio.get_running_loop().time
     metronome = Metronome(slots=1)
@@ -44,7 +48,7 @@ async def talked(bot_plan: BotPlan, plan: LoadPlan) -> tuple[list[LoadedCall], l
         call = LoadedCall(line)
         dial_in(line, bot)
         metronome.attach(bot.tick)
-        metronome.attach(LoadCaller(call, MATERIAL, plan, source).tick)
+        metronome.attach(LoadCaller(call, material, plan, source).tick)
         calls.append(call)
         bots.append(bot)
     with anyio.move_on_after(plan.seconds):
@@ -115,6 +119,33 @@ async def test_a_bot_that_gives_in_to_every_sound_does_not_go_on() -> None:
     figures = figures_of(calls)
     assert figures["backchannels"] > 5
     assert figures["backchannels_went_on_share"] == 0.0
+
+
+@pytest.mark.anyio
+async def test_an_onset_in_a_pause_that_goes_on_is_neither_a_measure_nor_a_failure() -> None:
+    pausing = BotPlan(reply_after_s=0.3, reply_s=3.0, silence_after_s=0.34, pause_at_s=1.0, pause_s=0.6)
+    plan = LoadPlan(calls=4, seconds=60.0, barge_in_share=1.0, backchannel_share=0.0, cough_share=0.0)
+    calls, _bots = await talked(pausing, plan)
+    figures = figures_of(calls, reply_s=3.0)
+    assert figures["barge_ins_in_pause"] > 3
+    assert figures["barge_ins_without_yield"] == 0
+    assert figures["silence_ms"]["count"] == figures["barge_ins"] - figures["barge_ins_in_pause"]
+    assert (figures["early_turns"], figures["missed_turns"]) == (0, 0)
+
+
+@pytest.mark.anyio
+async def test_callers_keep_to_their_dialogue() -> None:
+    plan = LoadPlan(calls=2, seconds=30.0, dialogues=(("uhu", "word", "word"),), barge_in_share=0.0)
+    material = replace(MATERIAL, turns=(WORD, MURMUR))
+    calls, _bots = await talked(BotPlan(), plan, material)
+    for call in calls:
+        names = [each.said.recording.name for each in call.exchanges if each.kind == "turn"]
+        assert names[:4] == ["uhu", "word", "word", "uhu"]
+
+
+def test_a_dialogue_that_lacks_a_recording_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"needs 'yes\.wav'"):
+        LoadRun(LoadPlan(1, 1.0, dialogues=(("yes.wav",),)), MATERIAL, 1, Metronome())
 
 
 def received(*parts: tuple[float, float]) -> ReceivedAudio:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
 
 import anyio
 import pytest
@@ -15,6 +17,9 @@ from kamerton.domain.errors import CallEnded
 from kamerton.domain.notices import MindState, MindStateChanged
 from kamerton.observability.turn_recorder import TurnRecorder
 from kamerton.testing.caller.line import CallerLine
+from kamerton.testing.caller.line_impairment import LineImpairment
+from kamerton.testing.caller.line_profile import line_profile
+from kamerton.testing.caller.line_sounds import LineSounds
 from kamerton.testing.caller.metronome import Metronome
 from kamerton.testing.caller.recordings import Recording
 from kamerton.testing.caller.scripted_bot import BotPlan, ScriptedBot, dial_in
@@ -42,9 +47,17 @@ class Stage:
     async def dial(self, line: CallerLine) -> None:
         dial_in(line, self.bot)
 
-    async def call(self, *lines: Line, stop: anyio.Event | None = None) -> CallOutcome:
+    async def call(
+        self, *lines: Line, stop: anyio.Event | None = None, impairment: LineImpairment | None = None
+    ) -> CallOutcome:
         return await run_call(
-            self.dial, lines, self.recorder, assistant="x", progress=self.told.append, stop=stop, patience=PATIENCE
+            self.dial,
+            lines,
+            self.recorder,
+            progress=self.told.append,
+            stop=stop,
+            patience=PATIENCE,
+            impairment=impairment,
         )
 
 
@@ -88,7 +101,7 @@ async def test_a_word_is_said_after_the_greeting_and_its_answer_timed_at_the_wir
 async def test_the_report_has_the_shape_that_readers_expect() -> None:
     async with staged(BotPlan()) as stage:
         report = (await stage.call(Line(WORD), Line(WORD, at_s=0.5))).report.as_json()
-    assert list(report) == ["call_id", "assistant", "ended_by", "turns", "barge_ins", "state"]
+    assert list(report) == ["call_id", "assistant", "ended_by", "turns", "barge_ins", "state", "line"]
     assert list(report["turns"][1]) == [
         "index",
         "user_text",
@@ -106,7 +119,7 @@ async def test_the_report_has_the_shape_that_readers_expect() -> None:
         "speculation",
     ]
     assert list(report["turns"][1]["marks"]) == ["t1", "t_eos", "t2", "t3", "t4", "t5", "t6"]
-    assert list(report["barge_ins"][0]) == ["onset_ms", "duck_ms", "silence_ms"]
+    assert list(report["barge_ins"][0]) == ["onset_ms", "duck_ms", "silence_ms", "in_pause", "finished"]
 
 
 @pytest.mark.anyio
@@ -127,8 +140,86 @@ async def test_a_barge_in_after_a_short_reply_has_no_effect_to_report() -> None:
     async with staged(BotPlan(reply_s=0.5)) as stage:
         outcome = await stage.call(Line(WORD), Line(WORD, at_s=5.0))
     (barge_in,) = outcome.report.barge_ins
-    assert (barge_in.duck_ms, barge_in.silence_ms) == (None, None)
+    assert (barge_in.duck_ms, barge_in.silence_ms, barge_in.finished) == (None, None, True)
     assert any("had finished before 5 s" in line for line in stage.told)
+
+
+PAUSING = BotPlan(greeting_s=0.5, reply_s=3.0, pause_at_s=1.0, pause_s=0.5, silence_after_s=0.5, reply_after_s=0.4)
+
+
+@pytest.mark.anyio
+async def test_a_barge_in_into_a_pause_is_answered_before_the_caller_hangs_up() -> None:
+    """The bot speaks on for a moment after its pause, gives way under the caller's sentence, and answers it."""
+    async with staged(PAUSING) as stage:
+        outcome = await stage.call(Line(WORD), Line(WORD, at_s=1.2))
+    (barge_in,) = outcome.report.barge_ins
+    assert outcome.trouble is None
+    assert (barge_in.in_pause, barge_in.duck_ms) == (True, None)
+    assert barge_in.silence_ms == pytest.approx(500, abs=FRAME_MS + 0.1)
+    assert [turn.outcome for turn in outcome.report.turns] == ["played", "cut", "played"]
+    assert outcome.report.turns[2].response_ms == pytest.approx(400, abs=FRAME_MS + 0.1)
+
+
+@pytest.mark.anyio
+async def test_a_pause_that_just_goes_on_has_given_way_already() -> None:
+    async with staged(replace(PAUSING, pause_s=1.5)) as stage:
+        outcome = await stage.call(Line(WORD), Line(WORD, at_s=1.2))
+    (barge_in,) = outcome.report.barge_ins
+    assert outcome.trouble is None
+    assert barge_in.in_pause
+    assert barge_in.silence_ms == pytest.approx(0, abs=FRAME_MS + 0.1)
+    assert [turn.outcome for turn in outcome.report.turns] == ["played", "cut", "played"]
+
+
+@pytest.mark.anyio
+async def test_a_bot_that_speaks_on_over_a_murmur_is_heard_out() -> None:
+    murmur = Recording.from_pcm("uhu", tone(200.0, 200.0, PHONE) + bytes(800), PHONE)
+    async with staged(BotPlan(reply_s=3.0, silence_after_s=0.4)) as stage:
+        outcome = await stage.call(Line(WORD), Line(murmur, at_s=1.0))
+    assert outcome.trouble is None
+    assert [turn.outcome for turn in outcome.report.turns] == ["played", "played"]
+    (barge_in,) = outcome.report.barge_ins
+    assert (barge_in.in_pause, barge_in.silence_ms) == (False, None)
+
+
+@pytest.mark.anyio
+async def test_an_answer_that_follows_at_once_on_what_was_cut_is_waited_for() -> None:
+    """Between the cut and the answer lie 200 ms: too short to be told from a pause by ear."""
+    word = Recording.from_pcm("yes", tone(300.0, 420.0, PHONE) + bytes(800), PHONE)
+    async with staged(BotPlan(reply_s=2.0, silence_after_s=0.4, reply_after_s=0.2)) as stage:
+        outcome = await stage.call(Line(WORD), Line(word, at_s=1.0))
+    assert outcome.trouble is None
+    assert [turn.outcome for turn in outcome.report.turns] == ["played", "cut", "played"]
+
+
+@pytest.mark.anyio
+async def test_a_call_over_a_bad_line_tells_what_was_wrong_with_it() -> None:
+    damage = line_profile("echo").typical
+    async with staged(BotPlan()) as stage:
+        bad = await stage.call(Line(WORD), impairment=LineImpairment(damage, LineSounds(1, (WORD,)), 1))
+    assert bad.report.as_json()["line"] == damage.as_json()
+    assert bad.trouble is None
+
+
+@pytest.mark.anyio
+async def test_everything_that_people_said_can_be_masked_in_one_place() -> None:
+    async with staged(BotPlan()) as stage:
+        report = (await stage.call(Line(WORD))).report
+
+    def shown(values: dict[str, Any]) -> dict[str, Any]:
+        assert values["state"] == report.state
+        assert {name for turn in values["turns"] for name in turn} == {
+            "user_text",
+            "reply_text",
+            "heard_text",
+            "entities",
+        }
+        return {"turns": [{**dict.fromkeys(turn, "*"), "entities": {}} for turn in values["turns"]], "state": {}}
+
+    masked = report.with_values(shown)
+    assert {(turn.user_text, turn.reply_text, turn.heard_text) for turn in masked.turns} == {("*", "*", "*")}
+    assert masked.state == {}
+    assert masked.turns[1].marks == report.turns[1].marks
 
 
 @pytest.mark.anyio

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kamerton.testing.caller.wire_measure import (
+    BargeInEffect,
     ReceivedAudio,
     barge_in_effect,
     bot_segments,
@@ -82,8 +83,19 @@ def test_a_cut_without_ducking_counts_as_both() -> None:
 def test_a_silent_bot_cannot_yield() -> None:
     effect = barge_in_effect(heard((3.0, SILENT)), 1.0, 2.0)
     assert (effect.duck_ms, effect.silence_ms) == (None, None)
-    effect = barge_in_effect(heard((0.7, LOUD), (3.0, SILENT)), 1.0, 2.0)
-    assert (effect.duck_ms, effect.silence_ms) == (None, None)
+    effect = barge_in_effect(heard((0.7, LOUD), (3.0, SILENT)), 2.8, 3.5)
+    assert (effect.duck_ms, effect.silence_ms, effect.in_pause) == (None, None, False)
+
+
+def test_an_onset_in_a_pause_of_the_bot_finds_it_silent() -> None:
+    went_on_pausing = barge_in_effect(heard((0.8, LOUD), (3.0, SILENT)), 1.0, 2.0)
+    assert went_on_pausing.in_pause
+    assert went_on_pausing.silence_ms == pytest.approx(0, abs=20.1)
+    spoke_on = barge_in_effect(heard((0.8, LOUD), (0.4, SILENT), (0.3, LOUD), (3.0, SILENT)), 1.0, 2.5)
+    assert spoke_on.in_pause
+    assert spoke_on.silence_ms == pytest.approx(500, abs=20.1)
+    never_gave_in = barge_in_effect(heard((0.8, LOUD), (0.4, SILENT), (3.0, LOUD)), 1.0, 2.5)
+    assert never_gave_in == BargeInEffect(None, None, in_pause=True)
 
 
 def test_the_servers_word_tells_ducking_from_a_dip_in_speech() -> None:

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from kamerton.cli.bench import decided, ramp_s
+from kamerton.cli.bench import ramp_s
 from kamerton.cli.bench_load import LoadOrder
-from kamerton.cli.bench_table import MISSING, ROWS, misses, table_of, value_at
+from kamerton.cli.bench_run import decided
+from kamerton.cli.bench_table import MISSING, REAL_ROWS, ROWS, lines_table, misses, table_of, value_at
 from kamerton.testing.caller.load import LoadPlan
 
 GOOD = {
@@ -58,7 +59,8 @@ def test_a_value_is_found_by_its_path() -> None:
 
 
 def test_an_order_survives_the_way_to_the_load_process() -> None:
-    order = LoadOrder(9092, "recordings", LoadPlan(200, 60.0, seed=7, ramp_s=10.0))
+    plan = LoadPlan(200, 60.0, seed=7, ramp_s=10.0, line="echo", dialogues=(("a.wav", "b.wav"), ("b.wav",)))
+    order = LoadOrder(9092, "recordings", plan, reply_s=3.0)
     assert LoadOrder.from_json(order.as_json()) == order
     assert "\n" not in order.as_json()
     assert json.loads(order.as_json())["plan"]["calls"] == 200
@@ -76,3 +78,44 @@ def test_only_decisions_of_the_run_count() -> None:
 def test_calls_begin_over_a_span_that_grows_with_their_number() -> None:
     assert ramp_s(1) == 1.0
     assert ramp_s(200) == 10.0
+
+
+@pytest.mark.parametrize("real", [False, True])
+def test_every_line_is_a_row_and_the_table_fits_a_terminal(real: bool) -> None:
+    worst = {
+        "turns": 15210,
+        "answered_share": 1.0,
+        "missed_share": 1.0,
+        "early_share": 1.0,
+        "spurious_turns": 1234,
+        "self_answered_turns": 1234,
+        "given_up_turns": 1234,
+        "response_ms": {"p50": 12345.6, "p95": 12345.6},
+        "answer_ms": {"p50": 12345.6, "p95": 12345.6},
+        "false_intrusions_per_minute": 104.27,
+        "whole_replies_share": 0.123,
+        "silence_ms": {"p95": 1234.5},
+        "barge_ins_without_yield": 1234,
+        "backchannels_went_on_share": 1.0,
+        "coughs_went_on_share": 1.0,
+        "cpu_s_per_call_minute": 12.3456,
+    }
+    runs = [
+        {"line": {"line": name}, "calls": 200, "figures": figures}
+        for name, figures in (("clean", {}), ("mobile", worst))
+    ]
+    lines = lines_table(runs, real=real).splitlines()
+    assert [line.split()[0] for line in lines[2:]] == ["clean", "mobile"]
+    assert max(len(line) for line in lines) <= 100
+    assert len({len(line) for line in lines}) == 1
+    assert MISSING in lines[2]
+    assert "100" in lines[3].split()
+
+
+def test_runs_with_real_engines_have_their_own_rows() -> None:
+    assert misses({"answer_ms": {"p95": 2100.0}, "given_up_turns": 1}, REAL_ROWS) == [
+        "real answer p95",
+        "turns given up",
+    ]
+    slow = {"calls": 10, "figures": {"answer_ms": {"p95": 2100.0}}}
+    assert "! 2100 ms" in table_of([slow], REAL_ROWS)

@@ -21,6 +21,7 @@ from kamerton.config.assistant_folder import (
     load_assistant,
     static_texts,
 )
+from kamerton.config.builtin_phrases import BUILT_IN_PHRASES
 from kamerton.domain.audio import PHONE
 from kamerton.domain.errors import AssistantError
 from kamerton.orchestrator.settings import CallSettings
@@ -128,6 +129,25 @@ def test_faults_of_all_files_are_reported_together(folder: Path) -> None:
 def test_every_phrase_of_the_engine_is_needed(folder: Path, key: str) -> None:
     edit_json(folder / "phrases.json", lambda document: document["phrases"].pop(key))
     assert f"'{key}' is missing" in the_problem_of(folder)
+
+
+def test_phrases_of_a_bad_line_are_built_in_and_may_be_said_otherwise(folder: Path) -> None:
+    edit_json(folder / "phrases.json", lambda document: document["phrases"].update(cannot_hear="Голосніше, прошу."))
+    phrases = load_assistant(folder).phrases
+    built_in = BUILT_IN_PHRASES["uk"]
+    assert phrases["cannot_hear"] == "Голосніше, прошу."
+    assert [phrases[key] for key in built_in if key != "cannot_hear"] == list(built_in.values())[1:]
+
+
+def test_the_built_in_phrases_are_the_same_in_every_language_and_are_rendered_ahead(folder: Path) -> None:
+    assert set(BUILT_IN_PHRASES["ru"]) == set(BUILT_IN_PHRASES["uk"])
+    assert set(BUILT_IN_PHRASES["uk"].values()) <= set(static_texts(load_assistant(folder)))
+
+
+def test_a_recording_may_say_a_built_in_phrase(folder: Path) -> None:
+    (folder / "audio").mkdir()
+    (folder / "audio" / "service_goodbye.wav").write_bytes(SECOND_OF_SILENCE)
+    assert BUILT_IN_PHRASES["uk"]["service_goodbye"] in load_assistant(folder).recordings
 
 
 @pytest.mark.parametrize("group", ["thinking", "still_working"])

@@ -41,14 +41,14 @@ def test_defaults_serve_the_shipped_assistant_to_this_machine_only() -> None:
 
 def test_the_command_line_wins_over_the_environment_and_that_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     path = settings_file(
-        "assistant: from_file\nlog: {level: debug, format: console}\naudiosocket: {port: 1001, idle_timeout_s: 7}\n"
+        "assistant: from_file\nlog: {level: debug, format: console}\naudiosocket: {port: 1001, dead_peer_s: 7}\n"
     )
     monkeypatch.setenv("KAMERTON_AUDIOSOCKET__PORT", "1002")
     monkeypatch.setenv("KAMERTON_LOG__LEVEL", "warning")
     settings = load_settings(path, audiosocket={"port": 1003})
     assert settings.assistant == "from_file"
     assert (settings.log.level, settings.log.format) == ("warning", "console")
-    assert (settings.audiosocket.port, settings.audiosocket.idle_timeout_s) == (1003, 7.0)
+    assert (settings.audiosocket.port, settings.audiosocket.dead_peer_s) == (1003, 7.0)
 
 
 def test_the_file_of_the_working_directory_is_read_unless_another_is_named() -> None:
@@ -114,6 +114,8 @@ def test_a_file_in_another_encoding_is_named() -> None:
         ("log: {level: loud}", "log.level:"),
         ("recognizer: {engine: cloud}", "recognizer.engine:"),
         ("recognizer: {threads: 0}", "recognizer.threads:"),
+        ("recognizer: {engines: 0}", "recognizer.engines:"),
+        ("recognizer: {max_calls: 0}", "recognizer.max_calls:"),
         ("voice: {festival_processes: 17}", "voice.festival_processes:"),
         ("model: {window_tokens: 1200, limits: {max_tokens: 400}}", "800 remain for the conversation, at least 1000"),
         ("call: {patience: {silence_prompt_s: soon}}", "call.patience.silence_prompt_s:"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from typing import Any
 
 import pytest
@@ -204,45 +206,74 @@ def test_every_fault_is_listed_with_its_line() -> None:
 NESTED = "for i in range(1000):\n    for j in range(1000):\n        for k in range(1000):\n            x = i"
 
 
+CONSTANT = [
+    ("x = 10 ** 10 ** 10", "exponent"),
+    ("x = 2.0 ** 64", "out of bounds"),
+    ("x = 'a' * 1000000000", "'*' cannot be used on str and int"),
+    ("x = [1] * 1000000000", "'*' cannot be used on list and int"),
+    ("x = '%1000000000d' % 1", "'%' cannot be used on str"),
+    ("x = round(5, -1000000000)", "digits"),
+    ("x = round(5, 1000000000)", "digits"),
+    ("x = range(1000000000)", "range is too long"),
+    ("x = [[1]]", "lists within lists"),
+    ("x = int('9' + '9999999999999999999')", "out of bounds"),
+    ("x = float('inf')", "out of bounds"),
+    ("x = float('nan')", "out of bounds"),
+    ("x = (-8) ** 0.5", "complex"),
+    ("x = str([1, 2])", "turned into text"),
+    ("x = f'{[1]}'", "turned into text"),
+    ("x = round_to(1, 0)", "step above zero"),
+    ("x = round_to('1', 1)", "two numbers"),
+    ("x = round(1, 1.5)", "whole number"),
+    ("x = 1 / 0", "division by zero"),
+    ("x = [1][5]", "index out of range"),
+    ("x = 5[0]", "has no items"),
+    ("x = 'a' < 1", "not supported"),
+    ("x = abs('a')", "bad operand"),
+    ("x = max()", "at least 1"),
+    ("x = len(1)", "len()"),
+    ("x = 'a' + 1", "'+' cannot be used on str and int"),
+    ("x = range(1, 2, 0)", "must not be zero"),
+]
+"""Code that tells by itself that it must fail."""
+
+
+@pytest.mark.parametrize(("source", "reason"), CONSTANT)
+def test_what_constants_make_impossible_is_refused_when_compiled(source: str, reason: str) -> None:
+    with pytest.raises(CodeRejected) as error:
+        ScenarioCode(source, "states.x.on_enter")
+    assert reason in str(error.value)
+    assert "line 1" in str(error.value)
+
+
+@pytest.mark.parametrize(("source", "reason"), CONSTANT)
+def test_the_same_with_a_variable_fails_when_it_runs(source: str, reason: str) -> None:
+    constant = re.search(r"(?<![\w.'])\d+(?:\.\d+)?(?![\w.'])|'[^']*'", source.partition("= ")[2])
+    if constant is None:
+        return
+    value = ast.literal_eval(constant.group())
+    hidden = "x = " + source.partition("= ")[2].replace(constant.group(), "a", 1)
+    try:
+        code = ScenarioCode(hidden, "states.x.on_enter")
+    except CodeRejected:
+        return
+    outcome = code.run({"a": value}, {}, ())
+    assert outcome.result is FlowResult.EXECUTION_ERROR
+    assert outcome.variables == {"a": value}
+
+
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ("x = 10 ** 10 ** 10", "exponent"),
-        ("x = 2.0 ** 64", "out of bounds"),
-        ("x = 'a' * 1000000000", "'*' cannot be used on str and int"),
-        ("x = [1] * 1000000000", "'*' cannot be used on list and int"),
-        ("x = '%1000000000d' % 1", "'%' cannot be used on str"),
-        ("x = round(5, -1000000000)", "digits"),
-        ("x = round(5, 1000000000)", "digits"),
-        ("x = range(1000000000)", "range is too long"),
         ("x = 'aaaaaaaa'\nfor i in range(1000):\n    x = x + x", "line 3: a text is too long"),
         ("x = 'aaaaaaaa'\nfor i in range(1000):\n    x = f'{x}{x}'", "line 3: a text is too long"),
         ("x = [1, 2]\nfor i in range(1000):\n    x = x + x", "a list is too long"),
-        ("x = [[1]]", "lists within lists"),
         ("x = [1]\nfor i in range(9):\n    x = [x, x]", "lists within lists"),
         ("x = 10\nfor i in range(1000):\n    x = x * x", "out of bounds"),
         ("for i in range(1000):\n    x = sorted(range(1000))", "too much work"),
         ("for i in range(1000):\n    x = sum(range(1000)) + max(range(1000))", "too much work"),
         (NESTED, "too much work"),
-        ("x = int('9' + '9999999999999999999')", "out of bounds"),
-        ("x = float('inf')", "out of bounds"),
-        ("x = float('nan')", "out of bounds"),
-        ("x = (-8) ** 0.5", "complex"),
-        ("x = str([1, 2])", "turned into text"),
-        ("x = f'{[1]}'", "turned into text"),
-        ("x = round_to(1, 0)", "step above zero"),
-        ("x = round_to('1', 1)", "two numbers"),
-        ("x = round(1, 1.5)", "whole number"),
-        ("x = 1 / 0", "division by zero"),
-        ("x = [1][5]", "index out of range"),
-        ("x = 5[0]", "has no items"),
-        ("x = 'a' < 1", "not supported"),
-        ("x = abs('a')", "bad operand"),
-        ("x = max()", "at least 1"),
-        ("x = len(1)", "len()"),
         ("for i in 'abc':\n    x = 1", "a loop needs"),
-        ("x = 'a' + 1", "'+' cannot be used on str and int"),
-        ("x = range(1, 2, 0)", "must not be zero"),
         ("x = stranger", "line 1: 'stranger' has no value"),
     ],
 )

@@ -66,7 +66,7 @@ def broken_code(sample: dict[str, Any], source: str) -> dict[str, Any]:
 
 
 def test_code_that_fails_changes_nothing(sample: dict[str, Any], build: Build) -> None:
-    talk = Talk(build(broken_code(sample, "x = 1\ny = 1 / 0")))
+    talk = Talk(build(broken_code(sample, "x = 0\ny = 1 / x")))
     talk.hears("yes")
     before = talk.step.session
     step = talk.numbers(100)
@@ -77,13 +77,13 @@ def test_code_that_fails_changes_nothing(sample: dict[str, Any], build: Build) -
 
 
 def test_on_enter_that_fails_changes_nothing(sample: dict[str, Any], build: Build) -> None:
-    sample["states"]["ask_drivers"]["on_enter"] = "x = 'a' * 1000000000"
+    sample["states"]["ask_drivers"]["on_enter"] = "x = 1000000000\nx = 'a' * x"
     talk = Talk(build(sample))
     talk.hears("yes")
     before = talk.step.session
     step = talk.numbers(100)
     assert (step.result, step.session) == (FlowResult.EXECUTION_ERROR, before)
-    assert "states.ask_drivers.on_enter, line 1" in step.detail
+    assert "states.ask_drivers.on_enter, line 2" in step.detail
 
 
 def test_code_that_needs_a_missing_value_asks_for_it(sample: dict[str, Any], build: Build) -> None:
@@ -146,7 +146,7 @@ def test_going_in_circles_ends(sample: dict[str, Any], build: Build) -> None:
 
 
 def test_a_begin_that_fails_tells_so(sample: dict[str, Any], build: Build) -> None:
-    sample["states"]["greeting"]["on_enter"] = "x = 1 / 0"
+    sample["states"]["greeting"]["on_enter"] = "x = 0\nx = 1 / x"
     step = build(sample).begin("c")
     assert step.result is FlowResult.EXECUTION_ERROR
     assert "Простите" in said(step)

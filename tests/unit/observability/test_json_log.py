@@ -191,3 +191,64 @@ def test_the_console_shows_text_and_fields_masked() -> None:
     assert "turn finished" in line
     assert "response_ms=250" in line
     assert "8916" not in line
+
+
+FORGERIES = (
+    "да\n12:00:00.000 INFO    kamerton.calls call finished  ended_by=bot",
+    "да\r12:00:00.000 INFO",
+    "да\u2028next",
+    "да\u2029next",
+    "да\x85next",
+    "да\x0bnext\x0cnext\x1cnext",
+    "\x1b[2J\x1b[1;1Hcleared",
+    "\x9b31mred",
+    "a\u202egnp.exe",
+    "a\u2066b\u2069c",
+    "a\u200fb\u061cc",
+    "nul\x00bell\x07del\x7fbackspace\x08",
+    "lone \ud800 surrogate",
+    "zero\u200bwidth\ufeff",
+)
+STEERING = "\n\r\x0b\x0c\x1b\x1c\x7f\x85\x9b\u2028\u2029\u202e\u2066\u2069\u200f\u061c\u200b\ufeff\x00\x07\x08\ud800"
+
+
+@pytest.mark.parametrize("text", FORGERIES)
+@pytest.mark.parametrize("formatter", [ConsoleFormatter(), JsonFormatter()])
+def test_nothing_that_was_said_makes_a_line_of_its_own_or_steers_the_terminal(
+    formatter: logging.Formatter, text: str
+) -> None:
+    line = formatter.format(record(f"heard {text}", text=text, deep={text: [text]}, **{"key\nforged": text}))
+    assert len(line.splitlines()) == 1
+    assert not any(mark in line for mark in STEERING)
+    line.encode()
+
+
+def test_a_lone_surrogate_does_not_lose_its_line() -> None:
+    written = io.BytesIO()
+    pipeline = configure_logging("INFO", io.TextIOWrapper(written, "utf-8", write_through=True))
+    logging.getLogger("kamerton.test").info("lone \ud800 surrogate")
+    pipeline.stop()
+    assert "surrogate" in written.getvalue().decode()
+
+
+def test_a_text_cannot_forge_fields_of_a_console_line() -> None:
+    line = ConsoleFormatter().format(record("turn finished", text="да outcome=played", reply="", path="scenario"))
+    assert line.endswith('turn finished  text="да outcome=played" reply="" path=scenario')
+
+
+def test_lines_of_an_exception_are_indented_so_that_none_passes_for_a_record() -> None:
+    try:
+        raise ValueError("bad\n12:00:00.000 INFO    kamerton.calls call finished\x1b[2J")
+    except ValueError as error:
+        made = record()
+        made.exc_info = (type(error), error, error.__traceback__)
+    first, *below = ConsoleFormatter().format(made).split("\n")
+    assert "call started" in first
+    assert below
+    assert all(part.startswith("    ") for part in below)
+    assert "\x1b" not in "".join(below)
+
+
+def test_a_number_understood_out_of_a_hidden_one_is_hidden_as_well() -> None:
+    fields = formatted(record("turn finished", text="0671234567", entities={"number": 671234567.0}, turn=3))
+    assert (fields["text"], fields["entities"], fields["turn"]) == ("[phone]", {"number": "[phone]"}, 3)

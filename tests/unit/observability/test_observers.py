@@ -11,6 +11,7 @@ from kamerton.domain.notices import (
     BargeInDecided,
     CallFinished,
     CallStarted,
+    ConditionNoted,
     ErrorOccurred,
     MindState,
     MindStateChanged,
@@ -128,9 +129,52 @@ def test_a_call_that_never_started_does_not_make_the_gauge_negative() -> None:
 
 def test_two_loggers_do_not_share_anything() -> None:
     one, other = MetricsLogger(), MetricsLogger()
-    one.count_late_frames(3)
-    assert sample(one, "kamerton_frames_late_total") == 3
-    assert sample(other, "kamerton_frames_late_total") == 0
+    one.observe("c", ConditionNoted("line_held"))
+    assert sample(one, "kamerton_call_conditions_total", condition="line_held") == 1
+    assert sample(other, "kamerton_call_conditions_total", condition="line_held") == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "part"),
+    [
+        (ErrorOccurred("Языковая модель не ответила.", "the model fell silent. Look", part="llm"), "llm"),
+        (ErrorOccurred("boom", "TTS"), "tts"),
+        (ErrorOccurred("boom", "llm: the server answered nothing"), "llm"),
+        (ErrorOccurred("boom", "stt.stream"), "stt"),
+        (ErrorOccurred("boom", "the language model answered nothing; look at its instructions"), "other"),
+        (ErrorOccurred("boom", "call failed"), "other"),
+        (ErrorOccurred("boom", ""), "other"),
+    ],
+)
+def test_a_failure_counts_for_the_part_that_failed(error: ErrorOccurred, part: str) -> None:
+    metrics = MetricsLogger()
+    metrics.observe("c", error)
+    assert sample(metrics, "kamerton_errors_total", where=part) == 1
+
+
+def test_conditions_are_counted_by_kind_and_there_from_the_start() -> None:
+    metrics = MetricsLogger()
+    assert sample(metrics, "kamerton_call_conditions_total", condition="echo_found") == 0
+    metrics.observe("c", ConditionNoted("frames_missing", amount=40))
+    metrics.observe("c", ConditionNoted("frames_missing", amount=2))
+    metrics.observe("c", ConditionNoted("unheard of"))  # type: ignore[arg-type]
+    assert sample(metrics, "kamerton_call_conditions_total", condition="frames_missing") == 42
+    assert sample(metrics, "kamerton_call_conditions_total", condition="other") == 1
+
+
+def test_figures_of_other_parts_are_shown_as_they_are() -> None:
+    metrics = MetricsLogger()
+    late = [0]
+    metrics.figures.count("kamerton_frames_late", "Late frames", lambda: late[0])
+    late[0] = 7
+    assert sample(metrics, "kamerton_frames_late_total") == 7
+
+
+def test_a_condition_of_a_call_is_a_line_of_its_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    LoggingObserver().observe("c", ConditionNoted("echo_found", details="-18 dB, 200 ms late"))
+    fields = caplog.records[0].__dict__
+    assert (caplog.records[0].message, fields["call_id"], fields["condition"]) == ("call condition", "c", "echo_found")
 
 
 def test_collector_pauses_are_kept_and_counted_only_while_watched() -> None:

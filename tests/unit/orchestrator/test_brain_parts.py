@@ -1,4 +1,4 @@
-"""Router, conversation and exchange: the pure parts of deciding."""
+"""Router, conversation and ledger: the pure parts of deciding."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from kamerton.listening.listener import ListeningSettings
 from kamerton.listening.vad import VadBatcher
 from kamerton.orchestrator.conversation import Conversation
 from kamerton.orchestrator.decision import ModelQuestion
-from kamerton.orchestrator.exchange import Exchange
+from kamerton.orchestrator.ledger import Ledger, Turn
 from kamerton.orchestrator.metronome import Metronome
 from kamerton.orchestrator.router import AnswerSources, Router
 from kamerton.orchestrator.services import CallServices
@@ -200,8 +200,8 @@ def conversation(flow: OneStateFlow, slow: bool = False, voice: ToneVoice | None
 async def test_the_same_words_are_decided_once() -> None:
     flow = OneStateFlow(MATCHED)
     talk = conversation(flow)
-    await talk.speculate(("сто",), PHONE)
-    await talk.speculate(("сто",), PHONE)
+    await talk.speculate(1, ("сто",), PHONE)
+    await talk.speculate(1, ("сто",), PHONE)
     decision = await talk.decide(("сто",))
     assert (decision.text, flow.decided) == ("сто", ["сто"])
     assert (talk.speculated.started, talk.speculated.hit) == (1, True)
@@ -211,7 +211,7 @@ async def test_the_same_words_are_decided_once() -> None:
 async def test_other_words_are_decided_anew() -> None:
     flow = OneStateFlow(MATCHED)
     talk = conversation(flow)
-    await talk.speculate(("сто",), PHONE)
+    await talk.speculate(1, ("сто",), PHONE)
     decision = await talk.decide(("двести",))
     assert (decision.text, flow.decided) == ("двести", ["сто", "двести"])
     assert (talk.speculated.started, talk.speculated.hit) == (1, False)
@@ -222,7 +222,7 @@ async def test_a_decision_waits_for_the_one_that_is_being_made_ahead() -> None:
     flow = OneStateFlow(MATCHED)
     talk = conversation(flow, slow=True)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(talk.speculate, ("сто",), PHONE)
+        tasks.start_soon(talk.speculate, 1, ("сто",), PHONE)
         await anyio.sleep(0.4)
         await talk.decide(("сто",))
     assert anyio.current_time() == pytest.approx(1.0)
@@ -235,7 +235,7 @@ async def test_a_cancelled_speculation_does_not_keep_the_decision_waiting() -> N
     flow = OneStateFlow(MATCHED)
     talk = conversation(flow, slow=True)
     with anyio.move_on_after(0.5):
-        await talk.speculate(("сто",), PHONE)
+        await talk.speculate(1, ("сто",), PHONE)
     await talk.decide(("сто",))
     assert anyio.current_time() == pytest.approx(1.5)
     assert (flow.decided, talk.speculated.hit) == (["сто"], False)
@@ -245,56 +245,108 @@ async def test_a_cancelled_speculation_does_not_keep_the_decision_waiting() -> N
 async def test_what_was_decided_before_the_session_moved_on_is_not_used() -> None:
     flow = OneStateFlow(MATCHED)
     talk = conversation(flow, slow=True)
-    committed = await talk.decide(("да",))
+    answered = Turn(1, "scenario", decision=await talk.decide(("да",)))
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(talk.speculate, ("сто",), PHONE)
+        tasks.start_soon(talk.speculate, 1, ("сто",), PHONE)
         await anyio.sleep(0.5)
-        talk.commit(committed)
+        talk.commit(answered)
     await talk.decide(("сто",))
     assert flow.decided == ["да", "сто", "сто"]
     assert not talk.speculated.hit
 
 
 @pytest.mark.anyio
-async def test_a_decision_taken_back_restores_the_session_and_keeps_the_words() -> None:
+async def test_a_decision_taken_back_restores_the_session() -> None:
     flow = OneStateFlow(MATCHED)
     talk = conversation(flow)
     before = talk.session
-    talk.commit(await talk.decide(("сто",)))
+    turn = Turn(1, "scenario", decision=await talk.decide(("сто",)))
+    talk.commit(turn)
     assert talk.session.variables == {"said": "сто"}
-    await talk.speculate(("сто",), PHONE)
-    talk.take_back(("сто",))
-    assert talk.session == before
-    assert talk.readings("пятьдесят", ("шестьдесят", " ")) == (
+    await talk.speculate(2, ("сто",), PHONE)
+    talk.take_back(turn)
+    assert (talk.session, turn.taken_back) == (before, True)
+    await talk.decide(("сто",))
+    assert not talk.speculated.hit
+
+
+@pytest.mark.anyio
+async def test_what_was_prepared_for_another_turn_is_not_dropped_with_one_that_came_to_nothing() -> None:
+    flow = OneStateFlow(MATCHED)
+    talk = conversation(flow)
+    await talk.speculate(1, ("сто",), PHONE)
+    talk.drop_ahead(2)
+    await talk.decide(("сто",))
+    assert (flow.decided, talk.speculated.hit) == (["сто"], True)
+
+
+def test_a_turn_that_goes_on_with_another_has_its_words_in_front() -> None:
+    turn = Turn(2, "scenario", continues=Turn(1, "scenario", own=("сто.", "сток")))
+    assert turn.with_before(("пятьдесят", "шестьдесят")) == (
         "сто пятьдесят",
         "сто шестьдесят",
         "пятьдесят",
         "шестьдесят",
     )
-    assert talk.readings("", ()) == ("сто",)
-    await talk.decide(("сто",))
-    assert not talk.speculated.hit
-    talk.commit(await talk.decide(("сто пятьдесят",)))
-    assert talk.readings("да", ()) == ("да",)
+    assert turn.readings == ("сто.", "сток")
+    turn.own = ("пятьдесят",)
+    assert turn.user_text == "сто пятьдесят"
+    assert Turn(3, "scenario", own=("да",)).readings == ("да",)
+
+
+@pytest.mark.parametrize(
+    ("ended_s", "first_s", "onset_s", "prompted", "goes_on"),
+    [
+        (10.0, None, 14.0, False, True),  # nothing of the answer was heard
+        (10.0, 10.3, 10.8, False, True),  # too soon after the turn's end
+        (10.0, 11.7, 11.83, False, True),  # too soon after the answer's first sound
+        (10.0, 10.3, 11.5, False, False),
+        (10.0, 11.7, 12.3, False, False),
+        (10.0, None, 14.0, True, False),  # it was asked to repeat
+        (None, 0.1, 0.2, False, False),  # no turn of the caller's
+    ],
+)
+def test_what_can_be_no_reaction_to_an_answer_goes_on_with_the_turn(
+    ended_s: float | None, first_s: float | None, onset_s: float, prompted: bool, goes_on: bool
+) -> None:
+    turn = Turn(1, "scenario", phrases=("не расслышала",) if prompted else ())
+    if ended_s is not None:
+        turn.timeline.mark("t_eos", ended_s)
+    if first_s is not None:
+        turn.timeline.mark("t6", first_s)
+    assert turn.goes_on_at(onset_s, 0.9, 0.4) is goes_on
+
+
+def test_the_ledger_finds_turns_by_number_and_by_what_answers_them_and_keeps_the_newest() -> None:
+    ledger = Ledger()
+    for number in range(40):
+        ledger.open(number, "scenario", "ask").utterance_id = 100 + number
+    assert ledger.find(3) is None
+    found = ledger.spoken_as(139)
+    assert found is not None
+    assert found.number == 39
+    ledger.forget(39)
+    assert ledger.find(39) is None
+    assert ledger.spoken_as(139) is None
 
 
 @pytest.mark.anyio
 async def test_the_first_words_of_an_answer_are_rendered_ahead() -> None:
     voice = ToneVoice(ready=False, delay_s=0.7)
-    await conversation(OneStateFlow(MATCHED), voice=voice).speculate(("сто",), PHONE)
+    await conversation(OneStateFlow(MATCHED), voice=voice).speculate(1, ("сто",), PHONE)
     assert anyio.current_time() == pytest.approx(0.7)
 
 
 @pytest.mark.anyio
-async def test_an_exchange_reports_what_was_said_decided_and_heard() -> None:
-    exchange = Exchange(3, "scenario", "ask", readings=("сток", "сто"), ended_because="complete")
+async def test_a_turn_reports_what_was_said_decided_and_heard() -> None:
+    entry = Turn(3, "scenario", "ask", own=("сток", "сто"), ended_because="complete")
     for name, at_s in (("t_eos", 10.0), ("t6", 10.25)):
-        exchange.timeline.mark(name, at_s)  # type: ignore[arg-type]
+        entry.timeline.mark(name, at_s)  # type: ignore[arg-type]
     settled = Settled(1, "reply", "cut", "дальше что", "дальше", 10.25, 11.0, last=True)
-    unanswered = exchange.finished(settled, "ask")
+    unanswered = entry.finished(settled, "ask")
     assert (unanswered.path, unanswered.user_text, unanswered.intent) == ("scenario", "сток", None)
-    exchange.decision = await router(MATCHED).decide(SESSION, ("сток", "сто"))
-    turn = exchange.finished(settled, "next")
+    entry.decision = await router(MATCHED).decide(SESSION, ("сток", "сто"))
+    turn = entry.finished(settled, "next")
     assert (turn.user_text, turn.intent, turn.entities["number"]) == ("сто", "answer", 150.0)
     assert (turn.outcome, turn.reply_text, turn.heard_text) == ("cut", "дальше что", "дальше")
     assert turn.response_ms == pytest.approx(250.0)

@@ -130,6 +130,34 @@ async def test_a_call_may_leave_and_another_join_during_a_tick() -> None:
     assert [at_s for at_s, _ in late.at] == pytest.approx([0.02, 0.04])
 
 
+@pytest.mark.parametrize("phases", [1, 2, 4])
+async def test_the_clock_sleeps_while_nobody_has_joined_and_keeps_its_schedule(phases: int) -> None:
+    metronome = Metronome(phases)
+    first, second = Beats(), Beats()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(metronome.run)
+        await anyio.sleep_until(5.0031)
+        metronome.join(first.tick)
+        await anyio.sleep_until(6.0012)
+        metronome.join(second.tick)
+        await anyio.sleep_until(7.0)
+        metronome.leave(first.tick)
+        metronome.leave(second.tick)
+        heard = (len(first.at), len(second.at))
+        await anyio.sleep_until(60.0)
+        metronome.join(first.tick)
+        await anyio.sleep_until(60.1)
+        tasks.cancel_scope.cancel()
+    assert (len(first.at) - heard[0], len(second.at) - heard[1]) == (5, 0)
+    for call in (first, second):
+        assert {frames for _, frames in call.at} == {1}
+        phase_s = {round(at_s % 0.02, 6) % 0.02 for at_s, _ in call.at[: heard[0]]}
+        assert len(phase_s) == 1
+    assert first.at[0][0] - 5.0031 <= 0.02
+    assert second.at[0][0] - 6.0012 <= 0.02
+    assert (metronome.late_frames, metronome.skipped_frames) == (0, 0)
+
+
 def test_timers_come_due_in_order_and_may_be_moved() -> None:
     timers = Timers()
     assert timers.take_due(100.0) is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kamerton.domain.dialogue import Completeness
@@ -16,6 +18,7 @@ from kamerton.listening.segmenter import (
 from kamerton.orchestrator import turn_events as ev
 from kamerton.orchestrator.floor import Bot, Caller, Floor, Grip, Rules
 from kamerton.orchestrator.settings import CallSettings
+from kamerton.orchestrator.turn_events import Ending
 from kamerton.orchestrator.turn_machine import step
 
 RULES = Rules(CallSettings(), EndpointingSettings())
@@ -23,10 +26,16 @@ NOW_S = 10.0
 
 SPEAKING = Floor(bot=Bot.SPEAKING)
 PROTECTED = Floor(bot=Bot.SPEAKING, interruptible=False)
-CONTESTED = Floor(Caller.SPEAKING, Bot.SPEAKING, Grip.DUCKED, contested=True, turn=1, onset_s=9.5)
-HELD = Floor(Caller.PAUSED, Bot.SPEAKING, Grip.HELD, contested=True, turn=1, onset_s=9.5, ended_s=9.9, spoken_ms=300)
-AWAITED = Floor(Caller.FINISHED, Bot.THINKING, turn=1, spoken_ms=1000)
-PAUSED = Floor(Caller.PAUSED, turn=1, ended_s=9.9, spoken_ms=1000)
+OPEN = Floor(last=1, turn=1, onset_s=9.5, run_from_s=9.5)
+CONTESTED = replace(OPEN, caller=Caller.SPEAKING, bot=Bot.SPEAKING, grip=Grip.DUCKED, contested=True)
+HELD = replace(CONTESTED, caller=Caller.PAUSED, grip=Grip.HELD, ended_s=9.9, spoken_ms=300, longest_ms=300)
+AWAITED = Floor(bot=Bot.THINKING, last=1, turn=1, answering=1, awaited=True, asked_ms=1000)
+THINKING = replace(AWAITED, awaited=False)
+FILLING = replace(THINKING, filling=True)
+OVER_THOUGHT = replace(THINKING, caller=Caller.SPEAKING, contested=True, last=2, turn=2, onset_s=9.5, run_from_s=9.5)
+PAUSED = replace(OPEN, caller=Caller.PAUSED, ended_s=9.9, spoken_ms=1000, longest_ms=1000)
+TYPING = Floor(last=1, typing=1)
+TALKER = replace(OVER_THOUGHT, unbroken=True, ceilings=1)
 
 
 def after(floor: Floor, event: ev.MachineEvent) -> tuple[Floor, list[str]]:
@@ -39,8 +48,8 @@ def after(floor: Floor, event: ev.MachineEvent) -> tuple[Floor, list[str]]:
                 shown.append(f"+{name}")
             case ev.Disarm():
                 pass
-            case ev.SayPrompt(key, closing):
-                shown.append(f"say {key}" + ("!" if closing else ""))
+            case ev.SayPrompt(_, key, ending):
+                shown.append(f"say {key}" + ("!" if ending is Ending.HANG_UP else ""))
             case ev.Verdict(verdict):
                 shown.append(verdict)
             case _:
@@ -52,75 +61,130 @@ def words(completeness: Completeness, backchannel: bool = False, turn: int = 1) 
     return ev.WordsHeard(turn, completeness, backchannel)
 
 
+LOST = ["Cut", "AbandonTurn", "say recognition_goodbye!", "+think"]
+
+
 @pytest.mark.parametrize(
     ("floor", "event", "expected"),
     [
         (SPEAKING, SpeechSuspected(9.9), ["Duck"]),
+        (FILLING, SpeechSuspected(9.9), ["Duck"]),
+        (THINKING, SpeechSuspected(9.9), []),
         (PROTECTED, SpeechSuspected(9.9), []),
         (Floor(), SpeechSuspected(9.9), []),
         (Floor(Caller.SUSPECTED, Bot.SPEAKING, Grip.DUCKED), SuspicionDropped(), ["Unduck", "ignored"]),
+        (Floor(Caller.SUSPECTED, Bot.THINKING), SuspicionDropped(), []),
         (SPEAKING, SpeechStarted(9.9), ["OpenTurn", "+turn_limit", "+hold", "+yield"]),
         (PROTECTED, SpeechStarted(9.9), ["OpenTurn", "+turn_limit"]),
         (Floor(), SpeechStarted(9.9), ["OpenTurn", "+turn_limit"]),
-        (AWAITED, SpeechStarted(9.9), ["CancelThinking", "Cut", "OpenTurn", "+turn_limit"]),
+        (AWAITED, SpeechStarted(9.9), ["OpenTurn", "+turn_limit", "+hold", "+yield"]),
+        (replace(AWAITED, unbroken=True), SpeechStarted(9.9), ["OpenTurn", "+turn_limit"]),
         (CONTESTED, ev.TimerFired("hold"), ["Hold"]),
-        (CONTESTED, ev.TimerFired("yield"), ["Cut", "yielded"]),
-        (CONTESTED, words(Completeness.PLAUSIBLE), ["Cut", "yielded"]),
+        (CONTESTED, ev.TimerFired("yield"), ["Cut", "yielded", "TakeFloor", "+turn_limit"]),
+        (CONTESTED, words(Completeness.PLAUSIBLE), ["Cut", "yielded", "TakeFloor", "+turn_limit"]),
         (CONTESTED, words(Completeness.PLAUSIBLE, backchannel=True), []),
         (CONTESTED, words(Completeness.PLAUSIBLE, turn=0), []),
         (CONTESTED, SpeechPaused(9.9, 400.0), ["PauseTurn", "+decide"]),
         (HELD, words(Completeness.UNKNOWN, backchannel=True), ["AbandonTurn", "Resume", "resumed"]),
-        (HELD, words(Completeness.COMPLETE), ["Cut", "yielded", "+endpoint"]),
+        (HELD, words(Completeness.COMPLETE), ["Cut", "yielded", "TakeFloor", "+endpoint"]),
         (HELD, SpeechResumed(NOW_S), ["ResumeTurn", "+hold", "+yield"]),
         (HELD, ev.TimerFired("decide"), ["AbandonTurn", "Resume", "resumed"]),
         (HELD, ev.StopPressed(), ["Cut", "+endpoint"]),
         (HELD, ev.BotSettled(filler=False, played=True, last=True), ["Resume", "+endpoint"]),
         (CONTESTED, ev.BotSettled(filler=False, played=True, last=True), ["Unduck", "+turn_limit"]),
+        (OVER_THOUGHT, ev.TimerFired("yield"), ["Cut", "TakeFloor", "+turn_limit"]),
+        (OVER_THOUGHT, words(Completeness.COMPLETE, turn=2), ["Cut", "TakeFloor", "+turn_limit"]),
+        (OVER_THOUGHT, ev.TimerFired("filler"), ["+filler"]),
+        (
+            replace(OVER_THOUGHT, caller=Caller.PAUSED, longest_ms=300),
+            words(Completeness.UNKNOWN, backchannel=True, turn=2),
+            ["AbandonTurn", "Unduck"],
+        ),
+        (replace(OVER_THOUGHT, grip=Grip.HELD), SpeechPaused(9.9, 300.0), ["PauseTurn", "+decide", "Resume"]),
+        (replace(OVER_THOUGHT, filling=True), ev.TimerFired("yield"), ["Cut", "yielded", "TakeFloor", "+turn_limit"]),
+        (TALKER, words(Completeness.COMPLETE, turn=2), []),
+        (TALKER, SpeechPaused(9.9, 300.0), ["PauseTurn", "+decide"]),
         (SPEAKING, ev.BotSettled(filler=False, played=True, last=True), ["+silence"]),
         (SPEAKING, ev.BotSettled(filler=False, played=True, last=False), []),
         (SPEAKING, ev.BotSettled(filler=True, played=True, last=True), ["+silence"]),
         (SPEAKING, ev.BotSettled(filler=False, played=False, last=True), ["say apology", "+think"]),
-        (Floor(bot=Bot.SPEAKING, prompting=True), ev.BotSettled(filler=False, played=False, last=True), ["+silence"]),
-        (Floor(bot=Bot.SPEAKING, closing=True), ev.BotSettled(filler=False, played=True, last=True), ["EndCall"]),
+        (replace(SPEAKING, prompting=True), ev.BotSettled(filler=False, played=False, last=True), ["+silence"]),
+        (replace(SPEAKING, ending=Ending.HANG_UP), ev.BotSettled(filler=False, played=True, last=True), ["EndCall"]),
+        (
+            replace(SPEAKING, ending=Ending.TRANSFER),
+            ev.BotSettled(filler=False, played=True, last=True),
+            ["say operator_unavailable", "+think"],
+        ),
         (SPEAKING, ev.StopPressed(), ["Cut", "+silence"]),
+        (FILLING, ev.StopPressed(), ["Cut", "+silence"]),
         (Floor(Caller.SUSPECTED, Bot.SPEAKING, Grip.DUCKED), ev.StopPressed(), ["Cut", "+silence"]),
         (PROTECTED, ev.StopPressed(), []),
         (Floor(), ev.StopPressed(), []),
-        (Floor(Caller.SPEAKING, turn=1), SpeechPaused(9.9, 800.0), ["PauseTurn", "+endpoint"]),
+        (replace(OPEN, caller=Caller.SPEAKING), SpeechPaused(9.9, 800.0), ["PauseTurn", "+endpoint"]),
         (PAUSED, words(Completeness.COMPLETE), ["+endpoint"]),
         (PAUSED, SpeechResumed(NOW_S), ["ResumeTurn"]),
         (PAUSED, ev.TimerFired("endpoint"), ["EndTurn", "+filler", "+final", "+think"]),
         (PAUSED, ev.TimerFired("turn_limit"), ["EndTurn", "+filler", "+final", "+think"]),
         (AWAITED, ev.FinalHeard(1, words=True), ["Think"]),
         (AWAITED, ev.FinalHeard(0, words=True), []),
-        (AWAITED, ev.FinalHeard(1, words=False, failed=True), ["Think"]),
-        (AWAITED, ev.FinalHeard(1, words=False), ["Think"]),
+        (THINKING, ev.FinalHeard(1, words=True), []),
+        (AWAITED, ev.FinalHeard(1, words=False, failed=True), ["say not_heard", "+think"]),
+        (AWAITED, ev.FinalHeard(1, words=False), ["say not_heard", "+think"]),
+        (replace(AWAITED, asked_ms=200), ev.FinalHeard(1, words=False), ["FadeFiller", "ForgetTurn", "+silence"]),
         (
-            Floor(Caller.FINISHED, Bot.THINKING, turn=1, spoken_ms=200),
+            replace(AWAITED, asked_ms=380),
             ev.FinalHeard(1, words=False),
-            ["AbandonTurn", "+silence"],
+            ["FadeFiller", "ForgetTurn", "+silence", "+unheard"],
         ),
-        (AWAITED, ev.TimerFired("final"), ["Think"]),
+        (replace(AWAITED, failures=2), ev.FinalHeard(1, words=False, failed=True), LOST),
+        (AWAITED, ev.RecogniserGone(), LOST),
+        (SPEAKING, ev.RecogniserGone(), []),
+        (replace(SPEAKING, deaf=True), ev.BotSettled(False, True, True), ["say recognition_goodbye!", "+think"]),
+        (replace(AWAITED, ceilings=1), ev.FinalHeard(1, words=True), ["Think"]),
+        (replace(AWAITED, ceilings=1), ev.FinalHeard(1, words=False), ["say cannot_hear", "+think"]),
+        (replace(AWAITED, ceilings=2), ev.FinalHeard(1, words=True), ["say cannot_hear", "+think"]),
+        (replace(AWAITED, ceilings=3), ev.FinalHeard(1, words=True), ["say line_goodbye!", "+think"]),
+        (AWAITED, ev.TimerFired("final"), ["say not_heard", "+think"]),
         (AWAITED, ev.TimerFired("filler"), ["SayFiller"]),
-        (AWAITED, ev.TimerFired("think"), ["CancelThinking", "say apology", "+think"]),
+        (AWAITED, ev.TimerFired("think"), ["Cut", "say apology", "+think"]),
         (AWAITED, ev.BotSettled(filler=True, played=True, last=True), ["+filler"]),
         (AWAITED, ev.BotSettled(filler=True, played=False, last=True), []),
-        (Floor(bot=Bot.THINKING, prompting=True), ev.TimerFired("think"), ["CancelThinking", "+silence"]),
-        (Floor(bot=Bot.THINKING, prompting=True, closing=True), ev.TimerFired("think"), ["CancelThinking", "EndCall"]),
+        (Floor(bot=Bot.THINKING, prompting=True), ev.TimerFired("think"), ["Cut", "+silence"]),
+        (Floor(bot=Bot.THINKING, prompting=True, ending=Ending.HANG_UP), ev.TimerFired("think"), ["Cut", "EndCall"]),
         (Floor(), ev.TimerFired("silence"), ["say still_there", "+think"]),
-        (Floor(ladder=1), ev.TimerFired("silence"), ["say silence_goodbye!", "+think"]),
+        (Floor(held=True), ev.TimerFired("silence"), []),
+        (Floor(held=True), ev.HoldChanged(False), ["+silence"]),
+        (Floor(ladder=1), ev.TimerFired("silence"), ["say silence_goodbye", "+think"]),
         (Floor(Caller.SUSPECTED), ev.TimerFired("silence"), ["+silence"]),
-        (PROTECTED, ev.KeysPressed(), []),
-        (SPEAKING, ev.KeysPressed(), ["CancelThinking", "Cut", "AbandonTurn", "+final", "+think"]),
-        (Floor(), ev.KeysPressed(), ["AbandonTurn", "+final", "+think"]),
-        (AWAITED, ev.KeysPressed(first=False), ["+final", "+think"]),
-        (Floor(), ev.KeysPressed(first=False), []),
+        (Floor(), ev.TimerFired("unheard"), ["say not_heard", "+think"]),
+        (PROTECTED, ev.KeysPressed(), ["OpenKeys"]),
+        (SPEAKING, ev.KeysPressed(), ["Cut", "AbandonTurn", "OpenKeys", "+keys"]),
+        (TYPING, ev.KeysPressed(), ["+keys"]),
+        (TYPING, ev.TimerFired("keys"), ["EndKeys", "Think", "+filler", "+final", "+think"]),
+        (TYPING, SpeechStarted(9.9), ["OpenTurn", "+turn_limit", "+hold", "+yield"]),
+        (
+            replace(TYPING, caller=Caller.PAUSED, contested=True, turn=2, last=2, longest_ms=300),
+            ev.TimerFired("decide"),
+            ["AbandonTurn", "Unduck"],
+        ),
+        (
+            replace(TYPING, caller=Caller.SPEAKING, contested=True, turn=2, last=2),
+            ev.TimerFired("yield"),
+            ["DropKeys", "Cut", "+turn_limit"],
+        ),
+        (replace(PROTECTED, typing=1, last=1), ev.BotSettled(False, True, True), ["+keys"]),
         (
             PROTECTED,
             ev.TimerFired("call_limit"),
-            ["CancelThinking", "Cut", "AbandonTurn", "say max_length!", "+think", "+call_limit"],
+            ["Cut", "AbandonTurn", "DropKeys", "say max_length!", "+think", "+call_limit"],
         ),
-        (Floor(bot=Bot.SPEAKING, closing=True), ev.TimerFired("call_limit"), ["+call_limit"]),
+        (replace(SPEAKING, ending=Ending.HANG_UP), ev.TimerFired("call_limit"), ["+call_limit"]),
+        (replace(SPEAKING, limit_passed=True), ev.TimerFired("call_limit"), ["EndCall"]),
+        (SPEAKING, ev.ServiceStopping(), ["FinishSentence"]),
+        (replace(SPEAKING, leaving=True), ev.BotSettled(False, True, True), ["say service_goodbye!", "+think"]),
+        (Floor(), ev.ServiceStopping(), ["Cut", "AbandonTurn", "DropKeys", "say service_goodbye!", "+think"]),
+        (replace(OPEN, caller=Caller.SPEAKING), ev.ServiceStopping(), ["+leave"]),
+        (replace(PAUSED, leaving=True), ev.TimerFired("endpoint"), ["EndTurn", "say service_goodbye!", "+think"]),
     ],
 )
 def test_effects(floor: Floor, event: ev.MachineEvent, expected: list[str]) -> None:
@@ -150,27 +214,72 @@ def test_a_suspicion_leaves_an_awaited_transcript_awaited() -> None:
     assert after(dropped, ev.FinalHeard(1, words=True))[1] == ["Think"]
 
 
-def test_speech_with_a_pause_is_taken_for_speech_when_it_is_long_enough() -> None:
-    long_enough = Floor(Caller.PAUSED, Bot.SPEAKING, Grip.HELD, contested=True, turn=1, ended_s=9.9, spoken_ms=500)
-    assert after(long_enough, ev.TimerFired("decide"))[1] == ["Cut", "yielded", "+endpoint"]
+def test_speech_is_told_from_a_murmur_by_its_longest_stretch() -> None:
+    long_enough = replace(HELD, longest_ms=500)
+    assert after(long_enough, ev.TimerFired("decide"))[1] == ["Cut", "yielded", "TakeFloor", "+endpoint"]
+    twice = replace(HELD, spoken_ms=970, longest_ms=360)
+    assert after(twice, ev.TimerFired("decide"))[1] == ["AbandonTurn", "Resume", "resumed"]
+
+
+def test_a_third_stretch_of_speech_takes_the_floor_soon() -> None:
+    resumed, _ = step(replace(HELD, runs=1), SpeechResumed(NOW_S), NOW_S, RULES)
+    assert yield_at(HELD) == pytest.approx(NOW_S + 0.56)
+    assert yield_at(replace(resumed, caller=Caller.PAUSED)) == pytest.approx(NOW_S + 0.15)
+
+
+def yield_at(floor: Floor) -> float:
+    _, effects = step(floor, SpeechResumed(NOW_S), NOW_S, RULES)
+    return next(effect.at_s for effect in effects if isinstance(effect, ev.Arm) and effect.name == "yield")
 
 
 def test_keys_never_share_a_turn_with_words_that_may_still_come() -> None:
     typed, _ = after(AWAITED, ev.KeysPressed())
-    assert typed.turn == AWAITED.turn + 1
+    assert typed.typing == AWAITED.turn + 1
     assert after(typed, ev.FinalHeard(1, words=True))[1] == []
 
 
 def test_answering_resets_the_silence_ladder() -> None:
-    thinking, _ = after(Floor(Caller.FINISHED, Bot.THINKING, turn=1, ladder=1), ev.FinalHeard(1, words=True))
+    thinking, _ = after(replace(AWAITED, ladder=1), ev.FinalHeard(1, words=True))
     assert thinking.ladder == 0
 
 
-def test_a_closing_line_is_never_interruptible() -> None:
-    closing, _ = after(Floor(bot=Bot.THINKING), ev.ReplyReady(interruptible=True, closing=True))
-    assert (closing.bot, closing.interruptible, closing.closing) == (Bot.SPEAKING, False, True)
+def test_the_last_line_of_a_call_is_never_interruptible_but_the_goodbye_to_a_silent_caller_is() -> None:
+    closing, _ = after(THINKING, ev.ReplyReady(1, interruptible=True, ending=Ending.HANG_UP))
+    assert (closing.bot, closing.interruptible, closing.ending) == (Bot.SPEAKING, False, Ending.HANG_UP)
+    asked, _ = after(THINKING, ev.ReplyReady(1, interruptible=True, ending=Ending.HANG_UP_UNLESS_ANSWERED))
+    assert asked.interruptible
 
 
 def test_a_reply_that_comes_after_the_caller_took_the_floor_is_ignored() -> None:
-    listening = Floor(Caller.SPEAKING, turn=2)
-    assert step(listening, ev.ReplyReady(interruptible=True, closing=True), NOW_S, RULES) == (listening, ())
+    listening = Floor(Caller.SPEAKING, turn=2, last=2)
+    assert step(listening, ev.ReplyReady(1, True, Ending.HANG_UP), NOW_S, RULES) == (listening, ())
+    other = replace(THINKING, answering=7)
+    assert step(other, ev.ReplyReady(1, True, Ending.GO_ON), NOW_S, RULES) == (other, ())
+
+
+def endpoint_at(effects: tuple[ev.Effect, ...]) -> float:
+    return next(effect.at_s for effect in effects if isinstance(effect, ev.Arm) and effect.name == "endpoint")
+
+
+def test_a_recogniser_that_lags_is_waited_for_in_proportion() -> None:
+    rules = replace(RULES, lag_s=0.3)
+    speaking = replace(OPEN, caller=Caller.SPEAKING)
+    said_yes, _ = step(speaking, ev.WordsHeard(1, Completeness.COMPLETE, False, covers_s=9.7), 9.95, rules)
+    paused, effects = step(said_yes, SpeechPaused(9.9, 400.0), NOW_S, rules)
+    assert endpoint_at(effects) == pytest.approx(9.9 + 0.45)
+    _, effects = step(paused, ev.WordsHeard(1, Completeness.COMPLETE, False, covers_s=9.9), 10.15, rules)
+    assert endpoint_at(effects) == pytest.approx(10.15)
+
+
+def test_a_grade_says_nothing_of_what_follows_a_pause() -> None:
+    complete, _ = after(PAUSED, words(Completeness.COMPLETE))
+    resumed, _ = after(complete, SpeechResumed(NOW_S))
+    assert resumed.completeness is Completeness.UNKNOWN
+
+
+def test_a_recogniser_that_hears_the_end_adds_to_a_whole_thought_and_not_to_a_half_one() -> None:
+    ended = ev.EngineEndedUtterance(1)
+    for grade, pause_s in ((Completeness.PLAUSIBLE, 0.2), (Completeness.OPEN, 1.1)):
+        floor, _ = step(PAUSED, words(grade), 9.95, RULES)
+        _, effects = step(floor, ended, 9.95, RULES)
+        assert endpoint_at(effects) == pytest.approx(9.9 + pause_s)

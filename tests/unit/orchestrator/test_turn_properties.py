@@ -20,6 +20,7 @@ from kamerton.listening.segmenter import (
 from kamerton.orchestrator import turn_events as ev
 from kamerton.orchestrator.floor import Bot, Caller, Floor, Grip, Rules
 from kamerton.orchestrator.settings import CallSettings
+from kamerton.orchestrator.turn_events import Ending
 from kamerton.orchestrator.turn_machine import step
 
 RULES = Rules(CallSettings(), EndpointingSettings())
@@ -45,7 +46,13 @@ KINDS = (
     "filler_settled_last",
     "stop",
     "keys",
-    "more_keys",
+    "last_key",
+    "filler",
+    "engine_ended",
+    "recogniser_gone",
+    "held",
+    "taken_back",
+    "stopping",
     "timer",
     "call_limit",
 )
@@ -75,10 +82,10 @@ class World:
                 self.timers[name] = at_s
             case ev.Disarm(name):
                 self.timers.pop(name, None)
-            case ev.OpenTurn(turn):
+            case ev.OpenTurn(turn) | ev.OpenKeys(turn):
                 assert all(turn > earlier for earlier in self.opened)
                 self.opened.append(turn)
-                self.turn_open = True
+                self.turn_open = self.turn_open or isinstance(effect, ev.OpenTurn)
             case ev.EndTurn():
                 assert self.turn_open, "a turn ended that was not open"
                 self.turn_open = False
@@ -86,10 +93,9 @@ class World:
                 self.turn_open = False
             case ev.Think() | ev.SayPrompt():
                 self.reply_pending = True
-            case ev.CancelThinking():
-                self.reply_pending = False
             case ev.Cut() | ev.Hold():
-                forced = event == ev.TimerFired("call_limit")
+                self.reply_pending = self.reply_pending and isinstance(effect, ev.Hold)
+                forced = event in (ev.TimerFired("call_limit"), ev.TimerFired("leave"))
                 assert forced or before.bot is not Bot.SPEAKING or before.interruptible
             case ev.EndCall():
                 self.ended = True
@@ -109,7 +115,7 @@ class World:
     @property
     def listening(self) -> bool:
         quiet = self.floor.bot is Bot.QUIET and self.floor.caller in (Caller.QUIET, Caller.SUSPECTED)
-        return quiet and "silence" in self.timers
+        return quiet and (self.floor.held or "silence" in self.timers)
 
 
 def happen(world: World, kind: str) -> None:
@@ -127,18 +133,30 @@ def happen(world: World, kind: str) -> None:
         "final": ev.FinalHeard(turn, words=True),
         "empty_final": ev.FinalHeard(turn, words=False),
         "failed_final": ev.FinalHeard(turn, words=False, failed=True),
+        "engine_ended": ev.EngineEndedUtterance(turn),
+        "recogniser_gone": ev.RecogniserGone(),
+        "held": ev.HoldChanged(True),
+        "taken_back": ev.HoldChanged(False),
+        "stopping": ev.ServiceStopping(),
+        "filler": ev.FillerStarted(),
         "filler_settled": ev.BotSettled(filler=True, played=True, last=False),
         "filler_settled_last": ev.BotSettled(filler=True, played=True, last=True),
         "stop": ev.StopPressed(),
         "keys": ev.KeysPressed(),
-        "more_keys": ev.KeysPressed(first=False),
+        "last_key": ev.KeysPressed(finished=True),
     }
-    replies = {"reply": (True, False), "uninterruptible_reply": (False, False), "closing_reply": (True, True)}
+    replies = {
+        "reply": (True, Ending.GO_ON),
+        "uninterruptible_reply": (False, Ending.GO_ON),
+        "closing_reply": (True, Ending.HANG_UP),
+    }
     if kind in events:
         world.apply(events[kind])
     elif kind in replies and world.reply_pending and world.floor.bot is Bot.THINKING:
         world.reply_pending = False
-        world.apply(ev.ReplyReady(*replies[kind]))
+        prompting, ending = world.floor.prompting, replies[kind][1]
+        ending = world.floor.ending if prompting else ending
+        world.apply(ev.ReplyReady(world.floor.answering, replies[kind][0], ending))
     elif kind in ("settled", "broken") and world.floor.bot is Bot.SPEAKING:
         world.apply(ev.BotSettled(filler=False, played=kind == "settled", last=True))
     elif kind == "timer":
@@ -190,6 +208,7 @@ def test_from_wherever_a_call_is_it_ends_or_comes_back_to_listening(story: list[
 @given(happenings)
 def test_a_silent_caller_is_let_go_in_the_end(story: list[tuple[str, float]]) -> None:
     world = lived(story)
+    happen(world, "taken_back")
     happen(world, "dropped")
     for _ in range(60):
         if world.ended:
@@ -197,7 +216,7 @@ def test_a_silent_caller_is_let_go_in_the_end(story: list[tuple[str, float]]) ->
         if world.floor.bot is Bot.SPEAKING and world.floor.grip is not Grip.HELD:
             happen(world, "settled")
         elif world.floor.bot is Bot.THINKING and world.reply_pending:
-            happen(world, "closing_reply" if world.floor.closing else "reply")
+            happen(world, "closing_reply" if world.floor.ending.closes else "reply")
         else:
             assert world.fire_next()
     raise AssertionError(f"never ends in {world.floor}")

@@ -126,3 +126,21 @@ def test_collapsing_never_adds_words(words: list[str], cut: bool) -> None:
     assert len(collapsed) <= len(words)
     assert set(collapsed) <= set(words)
     assert bool(collapsed) == bool(words)
+
+
+@pytest.mark.parametrize(
+    ("hinted", "wordless"),
+    [
+        (Reading("Один.", -0.54, 0.02), False),
+        (Reading("Двести.", -0.54, 0.02), True),
+        (Reading("Один.", -1.0, 0.02), True),
+        (Reading("Один.", -0.54, 0.3), True),
+    ],
+    ids=["the same word", "another word", "the same but unsure", "the same but no speech"],
+)
+def test_two_readings_that_agree_are_words_although_the_plain_one_is_poor(hinted: Reading, wordless: bool) -> None:
+    assert is_wordless(Reading("один", -1.9, 0.25), hinted) is wordless
+
+
+def test_two_empty_readings_agree_on_nothing() -> None:
+    assert is_wordless(Reading("…", -1.9), Reading("", -0.6))

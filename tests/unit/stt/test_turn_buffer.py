@@ -37,6 +37,18 @@ def test_by_default_28_seconds_are_kept() -> None:
     assert buffer.dropped_ms == 1000
 
 
+def test_the_beginning_is_cut_off_at_a_quiet_place() -> None:
+    buffer = TurnBuffer(PHONE)
+    loud, quiet = b"\x10\x20" * PHONE.frame_samples, PHONE.silence()
+    spoken = [loud] * 30 + [quiet] * 20 + [loud] * 60 + [quiet] * 12 + [loud] * 80
+    for frame in spoken:
+        buffer.push(frame)
+    head = buffer.cut(earliest_ms=1000)
+    assert len(head) == (30 + 20 + 60 + 5) * PHONE.frame_bytes
+    assert head + buffer.snapshot() == b"".join(spoken)
+    assert (buffer.held_ms, buffer.dropped_ms) == ((12 - 5 + 80) * 20, 0)
+
+
 @given(st.lists(st.integers(0, 400), max_size=40))
 def test_kept_and_dropped_add_up(sizes: list[int]) -> None:
     buffer = TurnBuffer(PHONE, longest_ms=50)

@@ -313,13 +313,114 @@ async def test_calls_out_of_place_are_harmless() -> None:
     assert len(worker.queue) == 0
 
 
-async def test_overlong_turns_lose_their_beginning_and_say_so() -> None:
+async def test_a_turn_of_30_seconds_is_heard_whole_in_two_parts() -> None:
     worker = StepWorker()
-    stream = _begun(worker, frames=1500)
+    stream = _begun(worker, frames=1001)
+    worker.run()
+    _talk(stream, 480)
     stream.end_of_turn()
     worker.run()
-    assert await _heard(stream) == [Final(1, "1400 frames", ("other",), 0.5)]
-    assert stream.dropped_ms == 2000
+    # Silence everywhere: the cut is at the earliest place, 10 s and half of a quiet stretch.
+    assert await _heard(stream) == [Final(1, "505 frames 976 frames", (), 0.5)]
+    assert stream.dropped_ms == 0
+
+
+async def test_a_part_that_is_not_decoded_when_the_turn_ends_is_waited_for() -> None:
+    worker = StepWorker()
+    stream = _begun(worker, frames=1001)
+    stream.end_of_turn()
+    assert await _heard(stream) == []
+    worker.run(Transcript("сколько стоит", (), 0.6))
+    assert await _heard(stream) == []
+    worker.run(Transcript("полис", (), 0.3))
+    assert await _heard(stream) == [Final(1, "сколько стоит полис", (), 0.3)]
+
+
+async def test_a_part_without_words_leaves_the_rest_as_it_is() -> None:
+    worker = StepWorker()
+    stream = _begun(worker, frames=1001)
+    worker.run(Transcript())
+    stream.end_of_turn()
+    worker.run(Transcript("сорок", ("сурок",), 0.9))
+    assert await _heard(stream) == [Final(1, "сорок", ("сурок",), 0.9)]
+
+
+async def test_the_hypothesis_of_a_long_turn_has_all_its_parts() -> None:
+    worker = StepWorker()
+    stream = _begun(worker, frames=1001)
+    worker.begin()
+    part, worker.running = worker.running, None
+    stream.pause()
+    worker.run(Transcript("полис"))
+    assert await _heard(stream) == []
+    worker.running = part
+    worker.finish(Transcript("сколько стоит"))
+    assert await _heard(stream) == [Partial(1, "сколько стоит полис", stable=True)]
+
+
+@pytest.mark.parametrize("pausing", [True, False], ids=["at a pause", "at the end"])
+async def test_a_part_whose_decode_failed_is_asked_for_again(pausing: bool) -> None:
+    worker = StepWorker()
+    stream = _begun(worker, frames=1001)
+    worker.run(DecodeFailed("engine fault"))
+    if pausing:
+        stream.pause()
+        worker.run(Transcript("сколько стоит"))
+        worker.run(Transcript("полис"))
+        assert await _heard(stream) == [Partial(1, "сколько стоит полис", stable=True)]
+    stream.end_of_turn()
+    if not pausing:
+        worker.run(Transcript("сколько стоит"))
+        worker.run(Transcript("полис"))
+    (final,) = await _heard(stream)
+    assert isinstance(final, Final)
+    assert final.text == "сколько стоит полис"
+
+
+async def test_a_part_that_fails_for_good_fails_its_turn_once() -> None:
+    worker = StepWorker()
+    stream = _begun(worker, frames=1001)
+    stream.end_of_turn()
+    worker.run(DecodeFailed("engine fault"))
+    assert await _heard(stream) == [SttFailed(1, "engine fault")]
+    assert len(worker.queue) == 0
+
+
+async def test_no_part_is_cut_in_a_pause_unless_there_is_no_room_left() -> None:
+    worker = StepWorker()
+    stream = _begun(worker, frames=990)
+    stream.pause()
+    worker.run()
+    _talk(stream, 200)
+    assert len(worker.queue) == 0
+    _talk(stream, 220)
+    assert len(worker.queue) == 1
+    worker.run()
+    stream.end_of_turn()
+    worker.run()
+    assert (await _heard(stream))[-1] == Final(1, "505 frames 905 frames", (), 0.5)
+    assert stream.dropped_ms == 0
+
+
+async def test_an_abandoned_long_turn_takes_its_parts_back() -> None:
+    worker = StepWorker()
+    stream = _begun(worker, frames=1001)
+    assert len(worker.queue) == 1
+    stream.abandon_turn()
+    assert len(worker.queue) == 0
+    stream.begin_turn(2, HINT)
+    _talk(stream, 4)
+    stream.end_of_turn()
+    worker.run()
+    assert await _heard(stream) == [Final(2, "4 frames", ("other",), 0.5)]
+
+
+async def test_endless_turns_lose_their_oldest_audio_and_say_so(caplog: pytest.LogCaptureFixture) -> None:
+    worker = StepWorker(capacity=64)
+    stream = _begun(worker, frames=50 * 130)
+    assert 0 < stream.dropped_ms < 130_000 - 28_000
+    assert [record.message for record in caplog.records] == ["a turn is too long to be heard whole"]
+    stream.close()
 
 
 async def test_events_nobody_takes_are_bounded_and_finals_outlive_partials() -> None:

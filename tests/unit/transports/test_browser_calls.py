@@ -1,78 +1,32 @@
 """Browser calls over a link in memory, on the virtual clock: openings, faults and ends."""
 
-import json
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Literal
 
 import anyio
 import pytest
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from memory_link import FRAME, START, MemoryLink
 
-from kamerton.domain.errors import CallEnded
 from kamerton.domain.media import CallHandler, CallMedia
 from kamerton.domain.notices import AudioCleared, CallFinished, ErrorOccurred
 from kamerton.testing.media_stage import Operator
 from kamerton.testing.virtual_loop import VirtualLoop
 from kamerton.transports.admission import CallGate, CallLimits
+from kamerton.transports.browser.protocol import Playback, encode_client_message
 from kamerton.transports.browser.server import BrowserTransport
 from kamerton.transports.browser.settings import BrowserSettings
 from kamerton.transports.refusal import BusyLine
 
 pytestmark = pytest.mark.anyio
 
-START = '{"type": "start_demo_call", "payload": {"user_name": "Анна"}}'
+Ender = Literal["caller", "bot", "error", "shutdown"]
+
 HANG_UP = '{"type": "hang_up", "payload": {}}'
-FRAME = b"\x01\x00" * 320
 
 
 @pytest.fixture
 def anyio_backend() -> object:
     return ("asyncio", {"loop_factory": VirtualLoop})
-
-
-class MemoryLink:
-    """A page in memory; `stuck` makes it stop reading."""
-
-    def __init__(self) -> None:
-        ends: tuple[MemoryObjectSendStream[str | bytes], MemoryObjectReceiveStream[str | bytes]]
-        ends = anyio.create_memory_object_stream[str | bytes](100)
-        self.say, self.said = ends
-        self.got: list[str | bytes] = []
-        self.closed: tuple[int, str] | None = None
-        self.gone = False
-        self.stuck = False
-        self.changed = anyio.Event()
-
-    async def receive(self) -> str | bytes | None:
-        try:
-            return await self.said.receive()
-        except anyio.EndOfStream:
-            return None
-
-    async def send(self, message: str | bytes) -> None:
-        if self.gone:
-            raise CallEnded("gone")
-        while self.stuck:
-            await anyio.sleep_forever()
-        self.got.append(message)
-        self.changed.set()
-        self.changed = anyio.Event()
-
-    async def close(self, code: int, reason: str) -> None:
-        self.closed = (code, reason)
-        self.leave()
-
-    def leave(self) -> None:
-        self.gone = True
-        self.say.close()
-
-    def told(self, kind: str) -> list[dict[str, Any]]:
-        messages = [json.loads(message) for message in self.got if isinstance(message, str)]
-        return [message["payload"] for message in messages if message["type"] == kind]
-
-    async def until_told(self, kind: str) -> None:
-        while not self.told(kind):
-            await self.changed.wait()
 
 
 async def served(
@@ -85,7 +39,7 @@ async def served(
         async with serving:
             await serving.start(transport.serve, handler)
             group.start_soon(transport.connect, link, "page:1")
-            with anyio.fail_after(120):
+            with anyio.fail_after(1000):
                 await scene(link)
             serving.cancel_scope.cancel()
     link.leave()
@@ -266,18 +220,29 @@ async def test_a_call_too_many_is_told_so_and_the_running_one_goes_on(with_words
     assert operator.cancelled
 
 
-async def test_pages_that_only_connect_are_bounded() -> None:
-    transport = BrowserTransport(BrowserSettings(max_pending=1))
+async def test_pages_that_only_connect_push_out_each_other_and_no_call() -> None:
+    transport = BrowserTransport(BrowserSettings(max_pending=3))
+    operator = Operator()
 
     async def scene(link: MemoryLink) -> None:
-        await anyio.sleep(0.1)
-        second = MemoryLink()
-        await transport.connect(second, "page:2")
-        assert second.closed is not None
-        assert second.closed[0] == 1013
-        second.said.close()
+        silent = [MemoryLink() for _ in range(3)]
+        async with anyio.create_task_group() as group:
+            for number, page in enumerate(silent):
+                await anyio.sleep(0.1)
+                group.start_soon(transport.connect, page, f"page:{number}")
+            await anyio.sleep(0.1)
+            assert link.closed is not None
+            assert link.closed[0] == 1013
+            await silent[0].say.send(START)
+            await operator.answer()
+            assert silent[0].closed is silent[1].closed is silent[2].closed is None
+            for page in silent:
+                page.leave()
+            operator.released.set()
+        for page in silent:
+            page.said.close()
 
-    await served(transport, Operator(), scene)
+    await served(transport, operator, scene)
     assert transport.counters["crowded_out"] == 1
 
 
@@ -287,6 +252,62 @@ async def test_a_page_that_comes_while_nothing_is_served_is_sent_away() -> None:
     assert link.closed is not None
     assert link.closed[0] == 1013
     link.said.close()
+
+
+async def test_a_page_that_stops_playing_is_settled_by_the_clock_and_cut_off_in_the_end() -> None:
+    operator = Operator()
+
+    async def scene(link: MemoryLink) -> None:
+        await link.say.send(START)
+        media = await operator.answer()
+        frames = 0
+        while not operator.sink.hang_ups:
+            media.send(FRAME)
+            frames += 1
+            if frames == 50:
+                await link.say.send('{"type": "playback", "payload": {"played_samples": 3200}}')
+            if frames == 300:
+                assert media.position().far_queued_samples <= 1600
+            await anyio.sleep(0.02)
+        assert 94 * 50 > frames > 90 * 50
+        assert operator.sink.hang_ups == [("hang_up", "not_playing")]
+        operator.released.set()
+
+    transport = BrowserTransport()
+    await served(transport, operator, scene)
+    assert transport.counters["ended_not_playing"] == 1
+
+
+@pytest.mark.parametrize("every_s", [0.1, 1.0, 60.0], ids=["shown", "hidden", "hidden for long"])
+async def test_a_page_in_a_hidden_tab_keeps_its_call(every_s: float) -> None:
+    operator = Operator()
+
+    async def scene(link: MemoryLink) -> None:
+        await link.say.send(START)
+        media = await operator.answer()
+        for number in range(1, 50 * 300):
+            media.send(FRAME)
+            if number % int(every_s * 50) == 0:
+                await link.say.send(encode_client_message(Playback((number - 5) * 320)))
+            await anyio.sleep(0.02)
+        assert operator.sink.hang_ups == []
+
+    await served(BrowserTransport(), operator, scene)
+
+
+async def test_a_page_that_never_reports_keeps_its_call() -> None:
+    operator = Operator()
+
+    async def scene(link: MemoryLink) -> None:
+        await link.say.send(START)
+        media = await operator.answer()
+        for _ in range(50 * 110):
+            media.send(FRAME)
+            await anyio.sleep(0.02)
+        assert operator.sink.hang_ups == []
+        assert media.position().far_queued_samples <= 1600
+
+    await served(BrowserTransport(), operator, scene)
 
 
 async def test_stopping_tells_the_page_who_ended_the_call() -> None:
@@ -299,3 +320,20 @@ async def test_stopping_tells_the_page_who_ended_the_call() -> None:
     link = await served(BrowserTransport(), operator, scene)
     assert link.told("call_ended")[0]["ended_by"] == "shutdown"
     assert link.closed == (1001, "shutdown")
+
+
+@pytest.mark.parametrize(("ended_by", "code"), [("bot", 1000), ("caller", 1000), ("error", 1011), ("shutdown", 1001)])
+async def test_the_close_code_tells_who_ended_the_call(ended_by: Ender, code: int) -> None:
+    async def handler(media: CallMedia) -> None:
+        media.notify(CallFinished(media.info.call_id, ended_by, "сервис останавливается на обслуживание", 3.0))
+        await media.hang_up("сервис останавливается на обслуживание")
+
+    async def scene(link: MemoryLink) -> None:
+        await link.say.send(START)
+        await link.until_told("call_ended")
+        await anyio.sleep(1)
+
+    link = await served(BrowserTransport(), handler, scene)
+    assert link.closed is not None
+    assert link.closed[0] == code
+    assert len(link.closed[1].encode()) <= 123

@@ -101,3 +101,58 @@ def test_what_was_heard_never_runs_back_and_never_exceeds_what_was_sent(steps: l
             assert 0 <= position.far_queued_samples <= position.sent_samples
             assert heard(position) >= last[index]
             last[index] = heard(position)
+
+
+def test_when_reports_stop_the_position_goes_on_by_the_clock_until_one_is_ahead_again() -> None:
+    ledger = AcknowledgedPosition(WIDEBAND, 100)
+    ledger.sent(320, 10.0)
+    ledger.acknowledge(160, 10.02)
+    for number in range(1, 400):
+        ledger.sent(320, 10 + number * 0.02)
+        position = ledger.position(10 + number * 0.02)
+        if number == 140:
+            assert heard(position) == 160 + 6400
+    assert position == PlayoutPosition(400 * 320, 1600)
+    ledger.clear()
+    ledger.sent(320, 18.0)
+    assert heard(ledger.position(18.2)) == 401 * 320, "a silent page does not get three seconds for each clearing"
+    ledger.sent(320, 18.3)
+    ledger.sent(320, 18.3)
+    ledger.acknowledge(401 * 320 + 160, 18.3)
+    assert heard(ledger.position(18.3)) == 401 * 320 + 160
+    assert heard(ledger.position(18.31)) == 401 * 320 + 320
+
+
+def test_a_page_that_repeats_one_place_is_carried_on_as_well() -> None:
+    ledger = AcknowledgedPosition(WIDEBAND, 100)
+    for number in range(400):
+        now_s = 10 + number * 0.02
+        ledger.sent(320, now_s)
+        ledger.acknowledge(160, now_s)
+    assert ledger.position(now_s).far_queued_samples == 1600
+
+
+def test_a_page_with_nothing_to_play_is_not_late() -> None:
+    ledger = AcknowledgedPosition(WIDEBAND, 100)
+    ledger.sent(320, 10.0)
+    ledger.acknowledge(320, 10.1)
+    ledger.acknowledge(320, 10.2)
+    ledger.sent(320, 60.0)
+    ledger.sent(320, 60.0)
+    assert ledger.position(60.2).far_queued_samples == 640
+    ledger.acknowledge(480, 60.3)
+    assert heard(ledger.position(60.3)) == 480
+
+
+def test_audio_sent_in_vain_is_counted_from_the_last_report_that_was_ahead() -> None:
+    ledger = AcknowledgedPosition(WIDEBAND, 100)
+    for _ in range(100):
+        ledger.sent(320, 10.0)
+    assert ledger.sent_in_vain_s == 0, "a far end that never reports plays, as far as anybody knows"
+    ledger.acknowledge(320, 10.0)
+    for _ in range(50):
+        ledger.sent(320, 10.0)
+    ledger.acknowledge(320, 10.0)
+    assert ledger.sent_in_vain_s == 1
+    ledger.acknowledge(321, 10.0)
+    assert ledger.sent_in_vain_s == 0

@@ -15,6 +15,7 @@ import numpy as np
 
 from kamerton.domain.audio import PHONE, AudioFormat
 from kamerton.domain.errors import CallEnded
+from kamerton.testing.caller.line_impairment import LineImpairment
 from kamerton.testing.caller.metronome import FRAME_S
 from kamerton.testing.caller.recordings import Recording
 from kamerton.testing.caller.speech_span import FULL_SCALE
@@ -40,7 +41,7 @@ EndedBy = Literal["caller", "bot", "lost"]
 
 @dataclass(slots=True)
 class Utterance:
-    """A recording being said, with the instant at which each of its frames left."""
+    """A recording being said, with the instant at which each of its frames left, or would have on a better line."""
 
     recording: Recording
     sent_at_s: list[float] = field(default_factory=list)
@@ -79,11 +80,18 @@ class CallerLine(asyncio.Protocol):
     """An AudioSocket call as Asterisk makes it: UUID first, then a frame every tick until either side hangs up.
 
     What came is kept as arrival instants and mean squares (12 bytes a frame), the audio itself only with
-    `keep_audio`. Attach `tick` to a `Metronome`. Used on the event loop only.
+    `keep_audio`. With an `impairment`, what is said goes through it, and what is heard comes back as it tells. Attach
+    `tick` to a `Metronome`. Used on the event loop only.
     """
 
     def __init__(
-        self, call_id: uuid.UUID, noise: LineNoise, *, clock: Callable[[], float], keep_audio: bool = False
+        self,
+        call_id: uuid.UUID,
+        noise: LineNoise,
+        *,
+        clock: Callable[[], float],
+        keep_audio: bool = False,
+        impairment: LineImpairment | None = None,
     ) -> None:
         self.call_id: Final = call_id
         self.utterances: Final[list[Utterance]] = []
@@ -105,6 +113,8 @@ class CallerLine(asyncio.Protocol):
         self._noise_at = random.Random(call_id.int).randrange(len(self._noise))
         self._clock = clock
         self._keep_audio = keep_audio
+        self.impairment: Final = impairment
+        """What is wrong with the line; None for a clean one."""
         self._reader = WireReader()
         self._transport: asyncio.Transport | None = None
         self._blocked = False
@@ -144,17 +154,14 @@ class CallerLine(asyncio.Protocol):
         """Send the next frame: of the utterance being said, else line noise."""
         if self._transport is None or self.ended_by is not None:
             return
-        said = self.utterances[-1] if self.utterances else None
-        if said is not None and not said.finished:
-            message = said.recording.messages[len(said.sent_at_s)]
+        said = self.utterances[-1] if self.utterances and not self.utterances[-1].finished else None
+        for message in self._messages(now_s, said):
+            if self._blocked:
+                self.unsent_frames += 1
+            else:
+                self._transport.write(message)
+        if said is not None:
             said.sent_at_s.append(now_s)
-        else:
-            self._noise_at = (self._noise_at + 1) % len(self._noise)
-            message = self._noise[self._noise_at]
-        if self._blocked:
-            self.unsent_frames += 1
-        else:
-            self._transport.write(message)
 
     def say(self, recording: Recording) -> Utterance:
         """Begin a recording with the next tick; what was being said before is broken off."""
@@ -180,11 +187,23 @@ class CallerLine(asyncio.Protocol):
         """Everything that came so far, for measuring."""
         return ReceivedAudio.from_powers(self.arrivals_s, self.powers)
 
+    def _messages(self, now_s: float, said: Utterance | None) -> tuple[bytes, ...]:
+        """What leaves at this tick: the next frame of what is being said, or of line noise."""
+        frame = 0 if said is None else len(said.sent_at_s)
+        if self.impairment is not None:
+            return self.impairment.sent(now_s, None if said is None else said.recording, frame)
+        if said is not None:
+            return (said.recording.messages[frame],)
+        self._noise_at = (self._noise_at + 1) % len(self._noise)
+        return (self._noise[self._noise_at],)
+
     def _take_audio(self, now_s: float, kind: int, payload: bytes) -> None:
-        power = 0.0
+        power, samples = 0.0, None
         if payload.strip(b"\0"):
             samples = np.frombuffer(payload[: len(payload) & ~1], dtype="<i2").astype(np.float32)
             power = float(samples @ samples) / max(1, len(samples))
+        if self.impairment is not None and AUDIO_RATES_HZ[kind] == PHONE.rate_hz:
+            self.impairment.heard(now_s, samples)
         self.arrivals_s.append(now_s)
         self.powers.append(power)
         self.rate_hz = AUDIO_RATES_HZ[kind]

@@ -51,6 +51,9 @@ class BotPlan:
     silence_after_s: float = 0.4
     """After the first loud frame, if the caller is still loud; shorter sounds are murmurs and the bot speaks on."""
     duck_db: float = -12.0
+    pause_at_s: float | None = None
+    """Into every reply: there it pauses between words, for `pause_s`."""
+    pause_s: float = 0.6
     hang_up_after_replies: int | None = None
     silent: bool = False
     """It never speaks: silence goes out all the time."""
@@ -151,14 +154,19 @@ class ScriptedBot(asyncio.Protocol):
             self._tell(MindStateChanged(MindState.SPEAKING))
 
     def _spoken_frame(self, now_s: float) -> bytes:
-        if self._onset_s is None:
-            return self._loud
-        since_s = now_s - self._onset_s
+        into_s = now_s - self.deeds.spoke_at_s[-1]
+        begins_s = self._plan.pause_at_s
+        pausing = begins_s is not None and begins_s <= into_s + 1e-9 < begins_s + self._plan.pause_s
+        frame = self._loud if self._onset_s is None else self._interrupted_frame(now_s, self._onset_s)
+        return self._silence if pausing else frame
+
+    def _interrupted_frame(self, now_s: float, onset_s: float) -> bytes:
+        since_s = now_s - onset_s
         still_loud = now_s - self._loud_s < STILL_LOUD_S
         if since_s >= self._plan.silence_after_s - 1e-9 and still_loud:
             self.deeds.silenced_at_s.append(now_s)
             self._owes_reply = True
-            self._tell(BargeInDecided("yielded", self._onset_s, silenced_at_s=now_s))
+            self._tell(BargeInDecided("yielded", onset_s, silenced_at_s=now_s))
             self._finish_speaking("cut")
             return self._silence
         if since_s >= self._plan.duck_after_s - 1e-9 and now_s - self._loud_s < SHORT_GAP_S:
@@ -182,6 +190,8 @@ class ScriptedBot(asyncio.Protocol):
                 reply_text="тон",
                 outcome="cut" if outcome == "cut" else "played",
                 marks=marks,
+                spoken_from_s=self.deeds.spoke_at_s[-1],
+                spoken_to_s=self._clock(),
             )
         )
         self._tell(MindStateChanged(MindState.LISTENING))

@@ -7,6 +7,7 @@ import contextlib
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import anyio
 
@@ -14,12 +15,15 @@ from kamerton.domain.audio import PHONE, AudioFormat
 from kamerton.domain.errors import CallEnded
 from kamerton.domain.notices import MindState
 from kamerton.observability.turn_recorder import CallRecord, TurnRecorder
-from kamerton.testing.caller.call_report import CallReport, make_report
+from kamerton.testing.caller.call_report import CallReport, Interruption, make_report
 from kamerton.testing.caller.line import CallerLine, LineNoise, Utterance, connect
+from kamerton.testing.caller.line_impairment import LineImpairment
 from kamerton.testing.caller.metronome import FRAME_S, Metronome
 from kamerton.testing.caller.recordings import Recording
 
 Progress = Callable[[str], None]
+ONSET_TOLERANCE_S: Final = 0.5
+"""How far before the caller's onset a server may date it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,8 @@ class Patience:
     """Longest time that it may speak on."""
     goodbye_s: float = 3.0
     """Longest wait for the server to close its books after the hang-up."""
+    spoke_on_s: float = 0.6
+    """A bot that is still speaking so long after the caller's last word did not give way, or answered early."""
 
 
 @dataclass(slots=True)
@@ -67,7 +73,10 @@ class _Conversation:
     patience: Patience
     progress: Progress
     stop: anyio.Event
-    barge_ins: list[tuple[Utterance, float | None]] = field(default_factory=list)
+    interruptions: list[Interruption] = field(default_factory=list)
+    speaking_since_s: float | None = None
+    """When the server last began to speak, as far as it tells."""
+    was_speaking: bool = False
 
     async def run(self, lines: Sequence[Line]) -> None:
         """Say everything.
@@ -75,18 +84,24 @@ class _Conversation:
         Raises:
             CallEnded: the bot kept silent, spoke without end or hung up before everything was said.
         """
-        asked_at_s = self.line.connected_at_s or self._now()
+        said: Utterance | None = None
         for item in lines:
-            reply_at_s = await self._reply_begins(asked_at_s)
+            reply_at_s = await self._reply_begins(said)
+            finished = False
             if item.at_s is None:
                 await self._reply_ends(reply_at_s)
             else:
-                await self._moment_in_reply(reply_at_s, item.at_s)
-            asked_at_s = await self._say(item, reply_at_s)
-        await self._reply_ends(await self._reply_begins(asked_at_s))
+                finished = await self._moment_in_reply(reply_at_s, item.at_s)
+            said = await self._say(item, reply_at_s, finished=finished)
+        await self._reply_ends(await self._reply_begins(said))
 
-    async def _reply_begins(self, asked_at_s: float) -> float:
-        """Wait for the reply, not for a filler said while the assistant still thinks."""
+    async def _reply_begins(self, said: Utterance | None) -> float:
+        """Wait for the reply to what was said (the greeting, to nothing); returns when it began.
+
+        A filler said while the assistant still thinks is no reply, nor is what fell silent under the caller's own
+        sentence. A bot that spoke on over the sentence is done with it when it has finished.
+        """
+        asked_at_s = (said.end_at_s if said else None) or self.line.connected_at_s or self._now()
         deadline_s = max(self._now(), asked_at_s) + self.patience.reply_s
         begun_s = asked_at_s
         while True:
@@ -95,11 +110,37 @@ class _Conversation:
                 begun_s = self._now()
             elif started_s is not None and started_s > asked_at_s:
                 return max(started_s, begun_s)
+            elif (began_s := self._spoke_on(said, asked_at_s)) is not None:
+                return began_s
             if self._now() > deadline_s:
                 raise CallEnded(
                     f"the bot said nothing within {self.patience.reply_s:.0f} s: see the server's log for this call"
                 )
             await self._next_frame("the bot answered")
+
+    def _spoke_on(self, said: Utterance | None, asked_at_s: float) -> float | None:
+        """When what the bot says now began, if no other answer is to come.
+
+        So it is when the answer joined on to what was said before, when the bot did not give way, and when the server
+        took the sentence for none.
+        """
+        heard_s, started_s = self.line.last_audible_s, self.line.segment_started_s
+        if said is None or heard_s is None or started_s is None:
+            return None
+        anew_s = self.speaking_since_s
+        if anew_s is not None and self.was_speaking and asked_at_s < anew_s <= heard_s:
+            return anew_s
+        if heard_s > asked_at_s + self.patience.spoke_on_s or (self._waved_through(said) and self._finished()):
+            return started_s
+        return None
+
+    def _waved_through(self, said: Utterance) -> bool:
+        """True when the server decided that this was no interruption."""
+        record, onset_s = self._record(), said.onset_at_s
+        if record is None or onset_s is None:
+            return False
+        about_it = [each for each in record.barge_ins if each.onset_at_s >= onset_s - ONSET_TOLERANCE_S]
+        return bool(about_it) and all(each.verdict != "yielded" for each in about_it)
 
     async def _reply_ends(self, reply_at_s: float) -> None:
         deadline_s = reply_at_s + self.patience.speech_s
@@ -114,24 +155,26 @@ class _Conversation:
                 raise
         self._tell_answer()
 
-    async def _moment_in_reply(self, reply_at_s: float, at_s: float) -> None:
+    async def _moment_in_reply(self, reply_at_s: float, at_s: float) -> bool:
+        """Wait for the moment; returns whether the bot had finished before it."""
         while self._now() < reply_at_s + at_s - FRAME_S:
             if self._finished():
                 self.progress(f"  (the bot had finished before {at_s:g} s of its reply were over)")
-                return
+                return True
             await self._next_frame("the caller could interrupt")
+        return False
 
-    async def _say(self, item: Line, reply_at_s: float) -> float:
+    async def _say(self, item: Line, reply_at_s: float, *, finished: bool) -> Utterance:
         if self.line.ended_by is not None:
             raise CallEnded(f"the bot hung up before '{item.recording.name}' could be said")
         where = "" if item.at_s is None else f", {self._now() - reply_at_s:.1f} s into the reply"
         self.progress(f"caller: {item.recording.name}{where}")
         said = self.line.say(item.recording)
         if item.at_s is not None:
-            self.barge_ins.append((said, reply_at_s))
+            self.interruptions.append(Interruption(said, reply_at_s, finished=finished))
         while not said.finished:
             await self._next_frame(f"'{item.recording.name}' was said to its end")
-        return said.onset_at_s or self._now()
+        return said
 
     async def _next_frame(self, before: str) -> None:
         if self.stop.is_set():
@@ -140,6 +183,11 @@ class _Conversation:
             how = "hung up" if self.line.ended_by == "bot" else "was lost"
             raise CallEnded(f"the call {how} before {before}")
         await anyio.sleep(FRAME_S / 2)
+        record = self._record()
+        speaking = record is not None and record.mind is MindState.SPEAKING
+        if speaking and not self.was_speaking:
+            self.speaking_since_s = self._now()
+        self.was_speaking = speaking
 
     def _finished(self) -> bool:
         quiet_s = self.line.quiet_for_s(self._now())
@@ -177,10 +225,10 @@ async def run_call(
     lines: Sequence[Line],
     recorder: TurnRecorder,
     *,
-    assistant: str = "",
     progress: Progress = lambda text: None,
     stop: anyio.Event | None = None,
     patience: Patience | None = None,
+    impairment: LineImpairment | None = None,
 ) -> CallOutcome:
     """Call an AudioSocket server and say the lines; the report is made whatever happens.
 
@@ -188,17 +236,17 @@ async def run_call(
         dial: The server's port on this machine, or a function that connects the line.
         lines: What is said, in order.
         recorder: An observer of that server, for the server's side of the report.
-        assistant: Name for the report when the server does not tell.
         progress: Told, line by line, what is going on.
         stop: When set, the caller hangs up at once and the report is made of what there is.
         patience: The caller's deadlines.
+        impairment: What the caller's line does to the call; a clean line without.
 
     Raises:
         CallEnded: no call could be placed at all.
     """
     waits = patience or Patience()
     loop = asyncio.get_running_loop()
-    line = CallerLine(uuid.uuid4(), LineNoise(), clock=loop.time, keep_audio=True)
+    line = CallerLine(uuid.uuid4(), LineNoise(), clock=loop.time, keep_audio=True, impairment=impairment)
     talk = _Conversation(line, recorder, waits, progress, stop or anyio.Event())
     trouble: str | None = None
     async with _connected(line, dial):
@@ -211,7 +259,7 @@ async def run_call(
         line.hang_up()
         await _books_closed(recorder, line, waits.goodbye_s)
     record = recorder.record(str(line.call_id))
-    report = make_report(line, record, talk.barge_ins, assistant)
+    report = make_report(line, record, talk.interruptions)
     return CallOutcome(report, bytes(line.audio), AudioFormat(line.rate_hz or PHONE.rate_hz), trouble)
 
 

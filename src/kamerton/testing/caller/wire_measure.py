@@ -24,6 +24,10 @@ DUCK_DB: Final = 6.0
 DUCK_HOLD_S: Final = 0.1
 """A level drop counts as ducking when it lasts this long; words have shorter dips."""
 RUNNING_LEVEL_S: Final = 0.5
+STILL_SPEAKING_S: Final = 0.1
+"""A bot that was not audible for longer pauses, or has finished."""
+LONGEST_PAUSE_S: Final = 2.0
+"""A bot that was not audible for longer has finished, whatever else is known."""
 CONFIRM_S: Final = 0.2
 CONFIRM_DB: Final = 3.0
 LATE_GAP_S: Final = 0.04
@@ -60,11 +64,21 @@ class BotSegment:
 
 
 @dataclass(frozen=True, slots=True)
+class Sound:
+    """A stretch in which the caller made a sound; seconds on the caller's clock."""
+
+    onset_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class BargeInEffect:
     """What the bot's audio did after the caller's onset; None for what did not happen."""
 
     duck_ms: float | None
     silence_ms: float | None
+    in_pause: bool = False
+    """The onset fell into a pause of the bot: no ducking can be seen; a pause that just went on is a silence of 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +114,16 @@ def barge_in_effect(
     """When, after the caller's onset, the bot went quieter by 6 dB or more, and when it fell silent.
 
     The drop is measured against the mean level of the audible frames of the 500 ms before; silence counts when it
-    lasts `silence_hold_s` or until `until_s`. Both None when the bot was not audible before the onset.
+    lasts `silence_hold_s` or until `until_s`. Nothing happened when the bot was not audible within the 2 s before.
     """
-    before = received.between(onset_s - RUNNING_LEVEL_S, onset_s)
-    audible = before.levels_dbfs[before.levels_dbfs >= AUDIBLE_DBFS]
-    if not len(audible) or before.levels_dbfs[-5:].max() < AUDIBLE_DBFS:
-        return BargeInEffect(None, None)
-    running_dbfs = _mean_dbfs(audible)
     after = received.between(onset_s, until_s)
-    ducked_s = _first_lasting(after, after.levels_dbfs <= running_dbfs - DUCK_DB, DUCK_HOLD_S, until_s)
     silent_s = _first_lasting(after, after.levels_dbfs < AUDIBLE_DBFS, silence_hold_s, until_s)
+    if _silent(received.between(onset_s - STILL_SPEAKING_S, onset_s)):
+        paused = not _silent(received.between(onset_s - LONGEST_PAUSE_S, onset_s))
+        return BargeInEffect(None, _since_ms(onset_s, silent_s) if paused else None, in_pause=paused)
+    before = received.between(onset_s - RUNNING_LEVEL_S, onset_s)
+    running_dbfs = _mean_dbfs(before.levels_dbfs[before.levels_dbfs >= AUDIBLE_DBFS])
+    ducked_s = _first_lasting(after, after.levels_dbfs <= running_dbfs - DUCK_DB, DUCK_HOLD_S, until_s)
     return BargeInEffect(_since_ms(onset_s, ducked_s), _since_ms(onset_s, silent_s))
 
 
@@ -151,6 +165,10 @@ def _first_lasting(frames: ReceivedAudio, low: NDArray[np.bool_], hold_s: float,
         if over_s - frames.arrivals_s[begin] >= hold_s - 1e-6:
             return float(frames.arrivals_s[begin])
     return None
+
+
+def _silent(received: ReceivedAudio) -> bool:
+    return not len(received.levels_dbfs) or float(received.levels_dbfs.max()) < AUDIBLE_DBFS
 
 
 def _mean_dbfs(levels: Floats) -> float:

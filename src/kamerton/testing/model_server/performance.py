@@ -39,7 +39,9 @@ class Performance:
             self.ledger.ended(self.record, "failed")
         elif reply.status is not None:
             await self._refuse(reply.status)
-        elif reply.non_json and not self.asked.streamed:
+        elif reply.instead == "whole":
+            await self._whole()
+        elif reply.instead == "page" or (reply.non_json and not self.asked.streamed):
             self.ledger.ended(self.record, "failed")
             await self.connection.respond_page(wire.PROXY_PAGE)
         elif self.asked.streamed:
@@ -51,8 +53,9 @@ class Performance:
         message, kind, code = _ERROR_KINDS.get(status, ("The server had an error.", "server_error", "server_error"))
         after = self.reply.retry_after_s
         headers = () if after is None else (("Retry-After", f"{after:g}"),)
+        body = wire.error_body(self.reply.remark or message, kind, code)
         self.ledger.ended(self.record, "failed")
-        await self.connection.respond_json(status, wire.error_body(message, kind, code), headers)
+        await self.connection.respond_json(status, body, headers)
 
     async def _stream(self) -> None:
         await self.connection.begin_stream()
@@ -73,7 +76,7 @@ class Performance:
             shown = token if room is None else token[:room]
             if shown:
                 self.ledger.token_sent(self.record)
-                await self.connection.send(wire.chunk(self.record, {"content": shown}))
+                await self.connection.send(self._quirks + wire.chunk(self.record, {"content": shown}, self._no_reason))
             if room is not None:
                 room -= len(shown)
                 if room <= 0:
@@ -93,7 +96,8 @@ class Performance:
             await anyio.sleep_forever()
         self.ledger.ended(self.record, "failed")
         if self.reply.error_after is not None:
-            body = wire.error_body("The server had an error while processing your request.", "server_error")
+            remark = self.reply.remark or "The server had an error while processing your request."
+            body = wire.error_body(remark, "server_error")
             await self.connection.finish(wire.sse(body))
         elif self.reply.cut == "stream":
             await self.connection.finish()
@@ -113,6 +117,14 @@ class Performance:
             return
         self.ledger.ended(self.record, "completed")
         await self.connection.respond_json(200, wire.completion(self.record, "".join(sent), finish))
+
+    @property
+    def _quirks(self) -> str:
+        return "".join(wire.quirk(self.record, name) for name in self.reply.quirks)
+
+    @property
+    def _no_reason(self) -> str | None:
+        return "" if "empty_reason" in self.reply.quirks else None
 
     def _is_full(self, number: int) -> bool:
         limit = self.asked.max_tokens

@@ -21,7 +21,10 @@ _ASKS_FOR_SUMMARY: Final = re.compile(
 _CALLER: Final = re.compile(r"<caller>(.*?)</caller>", re.DOTALL)
 """Kamerton's own prompts fence the caller's words off from what they say about the situation."""
 
-FaultName = Literal["down", "status", "cut", "stalled", "stream_error", "non_json"]
+FaultName = Literal["down", "status", "cut", "stalled", "stream_error", "non_json", "instead"]
+Quirk = Literal["null_choices", "no_choices", "ping", "empty_reason", "comments", "empty_data"]
+"""What servers put between the chunks of a sound stream: `empty_reason` goes into every chunk, `comments` follow an
+`id:` line, `empty_data` is an event with nothing behind `data:`."""
 
 
 class Reply(BaseModel):
@@ -63,6 +66,16 @@ class Reply(BaseModel):
     """Send an error inside the stream after so many characters."""
     non_json: bool = False
     """Send what is not the protocol at all: a proxy's page in place of the JSON."""
+    instead: Literal["page", "whole"] | None = None
+    """Answer a wish for a stream with HTTP 200 and a web page, or with the whole completion as one JSON document."""
+    quirks: tuple[Quirk, ...] = ()
+    """Oddities between the chunks, each of them before every chunk; they are no faults."""
+    one_delta: bool = False
+    """Write everything in one chunk."""
+    thoughts: str | None = None
+    """What the model thinks aloud before the answer, between `<think>` and `</think>`."""
+    remark: str | None = None
+    """The words of the error that `status` or `error_after` sends."""
 
     @model_validator(mode="after")
     def _one_fault(self) -> Self:
@@ -83,6 +96,7 @@ class Reply(BaseModel):
             "stalled": self.stall_after is not None,
             "stream_error": self.error_after is not None,
             "non_json": self.non_json,
+            "instead": self.instead is not None,
         }
         return tuple(name for name, present in found.items() if present)
 

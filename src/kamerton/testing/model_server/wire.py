@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from kamerton.domain.language_model import ChatMessage
 from kamerton.testing.model_server.records import ServedRequest
-from kamerton.testing.model_server.script import Reply, asks_for_summary
+from kamerton.testing.model_server.script import Quirk, Reply, asks_for_summary
 
 CREATED: Final = 1_700_000_000
 """The `created` of every response: a stand-in needs no calendar."""
@@ -40,6 +40,11 @@ def tokens(text: str) -> list[str]:
 
 def written(reply: Reply, messages: Sequence[ChatMessage]) -> str:
     """What the model writes for a reply; a summary is plain text."""
+    thoughts = "" if reply.thoughts is None else f"<think>{reply.thoughts}</think>\n\n"
+    return thoughts + _answered(reply, messages)
+
+
+def _answered(reply: Reply, messages: Sequence[ChatMessage]) -> str:
     if reply.raw is not None:
         return reply.raw
     if asks_for_summary(messages):
@@ -54,7 +59,7 @@ def written(reply: Reply, messages: Sequence[ChatMessage]) -> str:
 
 def pieces(text: str, reply: Reply) -> Iterator[str]:
     """The tokens of an answer; those of an endless one never end."""
-    yield from tokens(text)
+    yield from [text] if reply.one_delta else tokens(text)
     while reply.endless:
         yield from tokens(" " + _FILLING.rstrip())
 
@@ -70,6 +75,19 @@ def summary_of(messages: Sequence[ChatMessage]) -> str:
 def sse(value: Any) -> str:
     """One server-sent event."""
     return f"data: {json.dumps(value, ensure_ascii=False)}\n\n"
+
+
+def quirk(record: ServedRequest, name: Quirk) -> str:
+    """What a server puts between two chunks."""
+    head = _head(record, "chat.completion.chunk")
+    return {
+        "null_choices": sse(head | {"choices": None}),
+        "no_choices": sse(head),
+        "ping": f"event: ping\n{sse({'type': 'ping', 'at': CREATED})}",
+        "empty_reason": "",
+        "comments": f"id: {record.number}\n: still here\n\n",
+        "empty_data": "data:\n\n",
+    }[name]
 
 
 def chunk(record: ServedRequest, delta: dict[str, str], finish: str | None = None) -> str:

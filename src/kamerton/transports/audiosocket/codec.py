@@ -174,7 +174,9 @@ class AudioSocketDecoder:
                 )
             return ""
         if kind in AUDIO_RATES_HZ:
-            return f"audio of {length} bytes is not whole 16-bit samples" if length & 1 else ""
+            if length & 1:
+                return f"audio of {length} bytes is not whole 16-bit samples; Dial(AudioSocket/…) needs c(slin)"
+            return ""
         if length > self._max_control_bytes:
             return f"a message of kind 0x{kind:02x} has {length} bytes; at most {self._max_control_bytes} are accepted"
         if kind == KIND_UUID:

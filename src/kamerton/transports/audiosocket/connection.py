@@ -9,11 +9,14 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from typing import Protocol
 from uuid import UUID
 
 import anyio
 
-from kamerton.domain.audio import SAMPLE_BYTES
+from kamerton.domain.audio import PHONE, SAMPLE_BYTES
+from kamerton.domain.errors import ProtocolError
+from kamerton.transports.allowance import Allowance
 from kamerton.transports.audiosocket.codec import (
     TERMINATE,
     AudioReceived,
@@ -32,42 +35,61 @@ from kamerton.transports.audiosocket.settings import AudioSocketSettings
 
 logger = logging.getLogger(__name__)
 
-_DEFAULT_RATE_HZ = 8000
-_WIDEBAND_RATE_HZ = 16000
 _SEND_BUFFER_BYTES = 16384
 """Kernel send buffer: small, so that a far end that does not read is noticed after a second, not after a minute."""
-_KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+_MESSAGES_PER_S = 500.0
+"""Asterisk sends a hundred at most, and what it kept back over a stall at once."""
+_MOST_MESSAGES = 2000.0
+_KEEPALIVE_PROBES = 3
+_HUNG_UP = (ConnectionResetError, BrokenPipeError)
+"""How a hang-up looks when the far end closed with our audio unread, as one does that hangs up while we speak."""
+
+
+class ConnectionOwner(Protocol):
+    """Who is told what becomes of a connection."""
+
+    def connected(self, connection: AudioSocketConnection) -> None:
+        """The socket is up; nobody knows which call it is."""
+        ...
+
+    def identified(self, connection: AudioSocketConnection, uuid: UUID) -> None:
+        """The UUID has come; who is not welcome is finished here."""
+        ...
+
+    def begin(self, connection: AudioSocketConnection, rate_hz: int | None) -> InboundAudio | None:
+        """The call can start, at the rate of its first audio; None: there was none in time.
+
+        Returns what takes the call's audio, or None when there is no call.
+        """
+        ...
+
+    def closed(self, connection: AudioSocketConnection) -> None:
+        """The socket is closed."""
+        ...
 
 
 class AudioSocketConnection(asyncio.Protocol):
     """The wire of one call.
 
-    `on_call` is called once, when the call's UUID and format are known, and gives the call its `inbound`; `on_closed`
-    once, when the socket is closed. `end_reason` is set when the call is over, which may be earlier.
-
-    The transport writes; `reader` reads, for all connections of a server together.
+    `end_reason` is set when the call is over, which may be earlier than the socket's close. The transport writes;
+    `reader` reads, for all connections of a server together.
     """
 
-    def __init__(
-        self,
-        settings: AudioSocketSettings,
-        reader: RowReader,
-        on_call: Callable[[AudioSocketConnection, UUID, int], InboundAudio | None],
-        on_closed: Callable[[AudioSocketConnection], None],
-    ) -> None:
+    def __init__(self, settings: AudioSocketSettings, reader: RowReader, owner: ConnectionOwner) -> None:
         self._settings = settings
         self._reader = reader
-        self._on_call = on_call
-        self._on_closed = on_closed
+        self._owner = owner
         self._decoder = AudioSocketDecoder(max_control_bytes=settings.max_control_bytes)
         self._transport: asyncio.Transport | None = None
         self._fd = -1
         self._loop = asyncio.get_running_loop()
         self._inbound: InboundAudio | None = None
-        self._seen_s = self._loop.time()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._skip_logged = False
+        self.connected_s = self._loop.time()
+        self._allowance = Allowance(_MESSAGES_PER_S, _MOST_MESSAGES, self.connected_s)
         self.peer = ""
+        self.host = ""
         self.uuid: UUID | None = None
         self.paused = False
         self.end_reason: str | None = None
@@ -80,33 +102,39 @@ class AudioSocketConnection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         address = transport.get_extra_info("peername")
+        self.host = str(address[0]) if isinstance(address, tuple) else str(address)
         self.peer = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address)
         connected = transport.get_extra_info("socket")
-        _tune(connected)
+        try:
+            _tune(connected, self._settings.dead_peer_s)
+        except OSError:
+            # Gone before we looked at it.
+            transport.abort()
+            return
         # Not before asyncio has begun to read by itself: up to Python 3.11.3 it would begin although it was paused.
         self._loop.call_soon(self._hand_to_reader, transport, connected.fileno())
-        rate_hz = self._settings.rate_hz or _DEFAULT_RATE_HZ
-        high = int(rate_hz * SAMPLE_BYTES * self._settings.unsent_ms / 1000)
+        high = int((self._settings.rate_hz or PHONE.rate_hz) * SAMPLE_BYTES * self._settings.unsent_ms / 1000)
         transport.set_write_buffer_limits(high=high, low=high // 4)
         self._after(self._settings.identify_timeout_s, "identify", self._not_identified)
+        self._owner.connected(self)
 
     def received(self, data: bytes, now_s: float) -> None:
         """Bytes arrived; `now_s` is the loop's instant."""
         if self.end_reason is not None:
             return
-        self._seen_s = now_s
         inbound = self._inbound
-        if inbound is not None:
+        if inbound is not None and inbound.linear_check is None:
             pcm = self._decoder.one_audio(data, inbound.rate_hz)
             if pcm is not None:
                 inbound.intake.audio(pcm, now_s)
                 return
-        for event in self._decoder.feed(data):
+        events = self._decoder.feed(data)
+        if not self._allowance.covers(len(events), now_s):
+            logger.warning("an AudioSocket connection is closed: it sends too many messages", extra=self._where())
+            self.finish("protocol_error")
+        for event in events:
             if isinstance(event, AudioReceived):
-                if self._inbound is None:
-                    self._begin(event.rate_hz if self._settings.rate_hz is None else self._settings.rate_hz)
-                if self._inbound is not None:
-                    self._inbound.audio(event.rate_hz, event.pcm, now_s)
+                self._hear(event, now_s)
             else:
                 self._take(event)
 
@@ -126,22 +154,22 @@ class AudioSocketConnection(asyncio.Protocol):
             self._transport.close()
 
     def read_failed(self, error: Exception) -> None:
-        """The socket broke."""
-        self.finish("connection_lost")
+        """The socket broke, or what it brought could not be handled."""
+        self.finish(_reason_of(error))
         if self._transport is not None:
             self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is about to be closed."""
         self._reader.remove(self._fd)
-        self.finish("connection_lost" if exc is not None else "hung_up")
+        self.finish("hung_up" if exc is None else _reason_of(exc))
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
         self._transport = None
         self._inbound = None
         self.closed.set()
-        self._on_closed(self)
+        self._owner.closed(self)
 
     def pause_writing(self) -> None:
         """Too much waits for the far end."""
@@ -158,8 +186,13 @@ class AudioSocketConnection(asyncio.Protocol):
         if transport.is_closing():
             return
         transport.pause_reading()
+        try:
+            self._reader.add(fd, self)
+        except OSError as error:
+            logger.error("a connection cannot be read", exc_info=error, extra=self._where())
+            self.read_failed(error)
+            return
         self._fd = fd
-        self._reader.add(fd, self)
 
     # What the call's media asks for.
 
@@ -188,7 +221,7 @@ class AudioSocketConnection(asyncio.Protocol):
         if self.end_reason is not None:
             return
         self.end_reason = reason
-        for name in ("identify", "format", "idle"):
+        for name in ("identify", "format"):
             self._cancel(name)
         if self._inbound is not None:
             self._inbound.hang_up(reason)
@@ -207,7 +240,25 @@ class AudioSocketConnection(asyncio.Protocol):
             return
         self._after(self._settings.close_timeout_s, "close", transport.abort)
 
+    def abort(self) -> None:
+        """Close the socket now, whatever is on its way."""
+        if self._transport is not None:
+            self._transport.abort()
+
     # Events and deadlines.
+
+    def _hear(self, event: AudioReceived, now_s: float) -> None:
+        if self._inbound is None:
+            self._begin(event.rate_hz)
+        if self._inbound is None:
+            return
+        try:
+            self._inbound.audio(event.rate_hz, event.pcm, now_s)
+        except ProtocolError as error:
+            logger.warning(
+                "an AudioSocket call is ended: its audio makes no sense", extra=self._where(reason=str(error))
+            )
+            self.finish("not_linear")
 
     def _take(self, event: AudioSocketEvent) -> None:
         """Everything but audio."""
@@ -216,7 +267,7 @@ class AudioSocketConnection(asyncio.Protocol):
                 self._identified(uuid)
             case DtmfReceived(digit):
                 if self._inbound is None:
-                    self._begin(self._settings.rate_hz or _DEFAULT_RATE_HZ)
+                    self._begin(None)
                 if self._inbound is not None:
                     self._inbound.dtmf(digit)
             case TerminateReceived():
@@ -239,31 +290,24 @@ class AudioSocketConnection(asyncio.Protocol):
     def _identified(self, uuid: UUID) -> None:
         self._cancel("identify")
         self.uuid = uuid
-        self._after(self._settings.idle_timeout_s, "idle", self._check_idle)
+        self._owner.identified(self, uuid)
+        if self.end_reason is not None:
+            return
         if self._settings.rate_hz is not None:
             self._begin(self._settings.rate_hz)
         else:
-            self._after(self._settings.format_wait_ms / 1000, "format", lambda: self._begin(_DEFAULT_RATE_HZ))
+            self._after(self._settings.format_wait_ms / 1000, "format", lambda: self._begin(None))
 
-    def _begin(self, rate_hz: int) -> None:
-        """The call's format is known: hand it over, unless it is over already."""
+    def _begin(self, rate_hz: int | None) -> None:
+        """As much is known of the call's format as will be: hand it over, unless it is over already."""
         if self.end_reason is not None:
             return
         self._cancel("format")
-        assert self.uuid is not None
-        call_rate_hz = _DEFAULT_RATE_HZ if rate_hz == _DEFAULT_RATE_HZ else _WIDEBAND_RATE_HZ
-        self._inbound = self._on_call(self, self.uuid, call_rate_hz)
-
-    def _check_idle(self) -> None:
-        """Re-arms itself until the far end was silent for the whole time: one timer per call, none per frame."""
-        silent_s = self._loop.time() - self._seen_s
-        if silent_s >= self._settings.idle_timeout_s:
-            logger.warning(
-                "an AudioSocket connection is half-open: nothing arrived for long", extra=self._where(silent_s=silent_s)
-            )
-            self.finish("half_open")
-        else:
-            self._after(self._settings.idle_timeout_s - silent_s, "idle", self._check_idle)
+        try:
+            self._inbound = self._owner.begin(self, rate_hz)
+        except Exception:  # the boundary to one call: a connection without a call must not stay
+            logger.exception("an AudioSocket call cannot begin", extra=self._where())
+            self.finish("error")
 
     def _not_identified(self) -> None:
         logger.warning(
@@ -285,12 +329,27 @@ class AudioSocketConnection(asyncio.Protocol):
         return {"peer": self.peer, "call_id": str(self.uuid or ""), **values}
 
 
-def _tune(connection: socket.socket) -> None:
-    """Small messages leave at once; a dead peer is noticed by the kernel; little waits unseen in it."""
+def _reason_of(error: Exception) -> str:
+    if isinstance(error, _HUNG_UP):
+        return "hung_up"
+    return "connection_lost" if isinstance(error, OSError) else "error"
+
+
+def _tune(connection: socket.socket, dead_peer_s: float) -> None:
+    """Small messages leave at once; a dead peer is noticed by the kernel; little waits unseen in it.
+
+    Raises:
+        OSError: the connection is broken already.
+    """
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
-    for name, value in _KEEPALIVE.items():
+    for name, value in (
+        ("TCP_KEEPIDLE", max(1, int(dead_peer_s / 2))),
+        ("TCP_KEEPINTVL", max(1, int(dead_peer_s / 2 / _KEEPALIVE_PROBES))),
+        ("TCP_KEEPCNT", _KEEPALIVE_PROBES),
+        ("TCP_USER_TIMEOUT", max(1, int(dead_peer_s * 1000))),
+    ):
         option = getattr(socket, name, None)
         if option is not None:
             connection.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import anyio
 
-from kamerton.domain.audio import SAMPLE_BYTES
+from kamerton.domain.audio import FRAME_MS, SAMPLE_BYTES
 from kamerton.domain.media import CallInfo, MediaCapabilities, MediaSink, PlayoutPosition
 from kamerton.domain.notices import Notice
 from kamerton.transports.audiosocket.codec import HEADER_BYTES, audio_header
 from kamerton.transports.audiosocket.connection import AudioSocketConnection
+from kamerton.transports.audiosocket.settings import AudioSocketSettings
 from kamerton.transports.intake import Intake
 from kamerton.transports.position import DelayedPosition
 
@@ -18,7 +20,9 @@ from kamerton.transports.position import DelayedPosition
 class AudioSocketMedia:
     """`CallMedia` over a connection. Each frame leaves in one write; what was sent cannot be recalled."""
 
-    def __init__(self, info: CallInfo, connection: AudioSocketConnection, intake: Intake, far_buffer_ms: float) -> None:
+    def __init__(
+        self, info: CallInfo, connection: AudioSocketConnection, intake: Intake, settings: AudioSocketSettings
+    ) -> None:
         self._info = info
         self._connection = connection
         self._intake = intake
@@ -27,8 +31,11 @@ class AudioSocketMedia:
         self._frame_bytes = info.format.frame_bytes
         self._frame_samples = info.format.frame_samples
         self._header = audio_header(info.format.rate_hz, self._frame_bytes)
-        self._position = DelayedPosition(info.format, far_buffer_ms)
-        self._capabilities = MediaCapabilities(far_buffer_ms=far_buffer_ms, can_clear=False, dtmf=True)
+        self._position = DelayedPosition(info.format, settings.far_buffer_ms)
+        self._capabilities = MediaCapabilities(far_buffer_ms=settings.far_buffer_ms, can_clear=False, dtmf=True)
+        self._silence = info.format.silence()
+        self._tail_frames = math.ceil(settings.hang_up_tail_ms / FRAME_MS)
+        self._sent_any = False
         self._dropped_frames = 0
 
     @property
@@ -65,6 +72,7 @@ class AudioSocketMedia:
             self._dropped_frames += 1
             return
         self._write(self._header + pcm)
+        self._sent_any = True
         self._position.sent(self._frame_samples, self._now_s())
 
     def clear(self) -> None:
@@ -79,8 +87,22 @@ class AudioSocketMedia:
         """A telephone shows nothing."""
 
     async def hang_up(self, reason: str) -> None:
-        """End the call with a terminate message and wait for the far end to close, within the close deadline."""
-        self._connection.finish(reason)
+        """Let the far end play out what it holds, end the call with a terminate message and wait until it closes.
+
+        Takes the tail and the close deadline at most. Shielded: a cancelled call ends in the same good order.
+        """
         with anyio.CancelScope(shield=True):
+            await self._play_out()
+            self._connection.finish(reason)
             # The connection's own close timer bounds this wait.
             await self._connection.closed.wait()
+
+    async def _play_out(self) -> None:
+        """Send silence while the last word is on its way through the far end's buffers, if it is there at all."""
+        due_s = self._now_s()
+        for _ in range(self._tail_frames if self._sent_any else 0):
+            if self._connection.end_reason is not None:
+                return
+            self.send(self._silence)
+            due_s += FRAME_MS / 1000
+            await anyio.sleep_until(due_s)

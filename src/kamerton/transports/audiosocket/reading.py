@@ -62,6 +62,10 @@ class RowReader:
         if self._owners.pop(fd, None) is not None:
             self._sockets.unregister(fd)
 
+    def read_now(self) -> None:
+        """Read every socket that has something, without waiting for the next row; not from within a reading."""
+        self._read_ready(self._loop.time())
+
     def close(self) -> None:
         """Read nothing more. Owners are not told."""
         if self._next_row is not None:
@@ -78,16 +82,19 @@ class RowReader:
         self._read_row()
 
     def _read_row(self) -> None:
-        ready = self._sockets.poll(0, len(self._owners) or 1)
-        if not ready:
-            self._await_message()
-            return
         now_s = self._loop.time()
         self._next_row = self._loop.call_at(now_s + self._interval_s, self._read_row)
+        if not self._read_ready(now_s):
+            self._next_row.cancel()
+            self._await_message()
+
+    def _read_ready(self, now_s: float) -> bool:
+        ready = self._sockets.poll(0, len(self._owners) or 1)
         for fd, _ in ready:
             owner = self._owners.get(fd)
             if owner is not None:
                 self._read(fd, owner, now_s)
+        return bool(ready)
 
     def _read(self, fd: int, owner: ByteTaker, now_s: float) -> None:
         try:

@@ -13,6 +13,7 @@ from kamerton.domain.audio import SAMPLE_BYTES
 from kamerton.domain.errors import CallEnded, ProtocolError
 from kamerton.domain.media import CallInfo, MediaCapabilities, MediaSink, PlayoutPosition
 from kamerton.domain.notices import CallFinished, Notice
+from kamerton.transports.boundary import CallBoundary
 from kamerton.transports.browser.link import WebSocketLink
 from kamerton.transports.browser.outbox import Outbox
 from kamerton.transports.browser.protocol import (
@@ -33,18 +34,23 @@ from kamerton.transports.position import AcknowledgedPosition
 
 logger = logging.getLogger(__name__)
 
+MAX_REASON_CHARACTERS = 30
+"""A close carries 123 bytes of reason at most; a character has up to four."""
 CLOSE_NORMAL = 1000
 CLOSE_GOING_AWAY = 1001
 CLOSE_POLICY = 1008
 CLOSE_ERROR = 1011
 CLOSE_TRY_AGAIN = 1013
-_CODES = {"shutdown": CLOSE_GOING_AWAY, "protocol_error": CLOSE_POLICY, "error": CLOSE_ERROR, "busy": CLOSE_TRY_AGAIN}
-_ENDED_BY: Mapping[str, Literal["caller", "bot", "error", "shutdown"]] = {
+_CODES = {"protocol_error": CLOSE_POLICY, "busy": CLOSE_TRY_AGAIN}
+_CODES_BY_ENDER = {"shutdown": CLOSE_GOING_AWAY, "error": CLOSE_ERROR}
+_Ender = Literal["caller", "bot", "error", "shutdown"]
+_ENDED_BY: Mapping[str, _Ender] = {
     "hung_up": "caller",
     "shutdown": "shutdown",
     "error": "error",
     "protocol_error": "error",
     "not_reading": "error",
+    "not_playing": "error",
 }
 
 
@@ -60,13 +66,22 @@ class BrowserMedia:
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._started_at_s = self._loop.time()
-        self._intake = Intake(info.call_id, info.format, now_s=self._started_at_s, max_ahead_ms=settings.max_ahead_ms)
+        self.boundary = CallBoundary(info.call_id, self.finish, settings.leave_timeout_s)
+        self._intake = Intake(
+            info.call_id,
+            info.format,
+            now_s=self._started_at_s,
+            max_ahead_ms=settings.max_ahead_ms,
+            boundary=self.boundary,
+        )
         self._outbox = Outbox()
         self._position = AcknowledgedPosition(info.format, settings.far_buffer_ms)
         self._capabilities = MediaCapabilities(far_buffer_ms=settings.far_buffer_ms, can_clear=True, dtmf=False)
         self._bad_messages = 0
         self._blocked_at_s: float | None = None
         self._goodbye_said = False
+        self._ended_by: _Ender | None = None
+        self._notice_lost = False
         self._closing = False
         self._write_scope = anyio.CancelScope(shield=True)
         self._closed = anyio.Event()
@@ -91,7 +106,10 @@ class BrowserMedia:
         self._intake.start(sink)
 
     def send(self, pcm: bytes) -> None:
-        """Send one frame. Dropped and counted while too many wait; a page that reads nothing for long is cut off.
+        """Send one frame. Dropped and counted while too many wait.
+
+        A page that reads nothing for long is cut off, and so is one that reported its play position and for long
+        plays nothing of what it is sent.
 
         Raises:
             ValueError: not exactly 20 ms of the call's format.
@@ -104,6 +122,12 @@ class BrowserMedia:
         if self._outbox.put_audio(pcm):
             self._position.sent(self._info.format.frame_samples, now_s)
             self._blocked_at_s = None
+            if self._position.sent_in_vain_s > self._settings.not_playing_s:
+                logger.warning(
+                    "a page is cut off: it has stopped to play what it is sent",
+                    extra={"call_id": self._info.call_id, "unplayed_s": self._settings.not_playing_s},
+                )
+                self._cut_off("not_playing")
         elif self._blocked_at_s is None:
             self._blocked_at_s = now_s
         elif now_s - self._blocked_at_s > self._settings.not_reading_s:
@@ -119,9 +143,19 @@ class BrowserMedia:
         return self._position.position(self._loop.time())
 
     def notify(self, notice: Notice) -> None:
-        """Show a notice on the page. After `CallFinished` nothing more is shown."""
-        text = encode_notice(notice)
-        if text is None or self._goodbye_said or self._closing:
+        """Show a notice on the page. After `CallFinished` nothing more is shown; what cannot be shown is left out."""
+        if self._goodbye_said or self._closing:
+            return
+        if isinstance(notice, CallFinished):
+            self._ended_by = notice.ended_by
+        try:
+            text = encode_notice(notice)
+        except Exception:  # a boundary: scenario code may have put anything into what a notice carries
+            if not self._notice_lost:
+                self._notice_lost = True
+                logger.exception("a notice cannot be shown on the page", extra={"call_id": self._info.call_id})
+            return
+        if text is None:
             return
         if self._outbox.text_full:
             self._cut_off("not_reading")
@@ -148,22 +182,31 @@ class BrowserMedia:
             self._intake.hang_up(reason)
 
     async def read(self) -> None:
-        """Take what the page sends until it is gone. Safe to cancel."""
-        while (message := await self._link.receive()) is not None:
-            try:
-                self._take(message)
-            except ProtocolError as error:
-                self._complain(str(error))
-        self.finish("hung_up")
+        """Take what the page sends until it is gone. Raises nothing but cancellation; safe to cancel."""
+        try:
+            while (message := await self._link.receive()) is not None:
+                try:
+                    self._take(message)
+                except ProtocolError as error:
+                    self._complain(str(error))
+        except Exception:  # a boundary: a fault on one page's way must not reach the other calls
+            logger.exception("a page's messages cannot be read", extra={"call_id": self._info.call_id})
+            self._cut_off("error")
         self._cut_off("hung_up")
 
     async def write(self) -> None:
-        """Send what waits until the call is closed. Shielded, so that a cancelled call still says good-bye."""
+        """Send what waits until the call is closed. Shielded, so that a cancelled call still says good-bye.
+
+        Raises nothing but cancellation.
+        """
         try:
             with self._write_scope:
                 await self._write_all()
         except CallEnded:
             self.finish("hung_up")
+        except Exception:  # a boundary: a fault on one page's way must not reach the other calls
+            logger.exception("a page cannot be written to", extra={"call_id": self._info.call_id})
+            self.finish("error")
         finally:
             self._closing = True
             self._closed.set()
@@ -175,7 +218,9 @@ class BrowserMedia:
             if self._closing:
                 break
             await self._outbox.wait()
-        await self._link.close(_CODES.get(self.end_reason or "", CLOSE_NORMAL), self.end_reason or "")
+        reason = self.end_reason or ""
+        code = _CODES.get(reason) or _CODES_BY_ENDER.get(self._ended_by or _ENDED_BY.get(reason, "bot"), CLOSE_NORMAL)
+        await self._link.close(code, reason[:MAX_REASON_CHARACTERS])
 
     def _take(self, message: str | bytes) -> None:
         if self.end_reason is not None:

@@ -20,6 +20,7 @@ from kamerton.domain.notices import (
     BargeInDecided,
     CallFinished,
     CallStarted,
+    ConditionNoted,
     ErrorOccurred,
     LLMTextReceived,
     MindStateChanged,
@@ -151,7 +152,7 @@ def encode_ended(ended: CallFinished) -> str:
 
 
 def encode_notice(notice: Notice) -> str | None:
-    """Write the message for a notice, or None for those that the transport itself tells (start and clearing)."""
+    """Write the message for a notice, or None for what the transport itself tells (start, clearing) and conditions."""
     match notice:
         case MindStateChanged():
             return _encode("bot_mind_state_update", {"state": notice.state.value, "details": notice.details})
@@ -168,7 +169,7 @@ def encode_notice(notice: Notice) -> str | None:
             return encode_error(message, where)
         case CallFinished():
             return encode_ended(notice)
-        case CallStarted() | AudioCleared():
+        case CallStarted() | AudioCleared() | ConditionNoted():
             return None
 
 

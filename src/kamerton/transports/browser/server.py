@@ -23,9 +23,13 @@ from kamerton.transports.browser.protocol import (
     parse_client_message,
 )
 from kamerton.transports.browser.settings import BrowserSettings
+from kamerton.transports.seldom_log import SeldomLog
+from kamerton.transports.waiting_room import WaitingRoom
 
 logger = logging.getLogger(__name__)
 
+MAX_REJECTIONS = 32
+"""Pages that are told at the same time why there is no call; any more are closed without words."""
 BUSY_MESSAGE = "All lines are busy; try again in a minute."
 NOT_SERVING_MESSAGE = "The server takes no calls at the moment; try again in a minute."
 
@@ -50,7 +54,10 @@ class BrowserTransport:
         self._handler: CallHandler | None = None
         self._calls: TaskGroup | None = None
         self._stopped = anyio.Event()
-        self._pending = 0
+        self._rejecting = 0
+        self._silent: WaitingRoom[anyio.CancelScope] = WaitingRoom(self._settings.max_pending)
+        self._not_served = SeldomLog(logger, "a browser call is not served")
+        self._too_silent = SeldomLog(logger, "a page that started no call is closed: too many say nothing")
         self.counters: Counter[str] = Counter()
         """Totals since start: `accepted` connections, calls by admission verdict, ends by reason (`ended_…`),
         connections `crowded_out`, and `dropped_in_ms` and `dropped_out_frames`."""
@@ -82,8 +89,7 @@ class BrowserTransport:
         The call runs in `serve`'s task group, not in the caller's task, so that stopping ends it in good order.
         """
         self.counters["accepted"] += 1
-        if self._calls is None or self._pending >= self._settings.max_pending:
-            self.counters["crowded_out"] += 1
+        if self._calls is None:
             await self._reject(link, NOT_SERVING_MESSAGE, CLOSE_TRY_AGAIN)
             return
         over = anyio.Event()
@@ -91,42 +97,60 @@ class BrowserTransport:
         await over.wait()
 
     async def _run(self, link: WebSocketLink, peer: str, over: anyio.Event) -> None:
+        """One page's connection. A boundary: a fault of one page ends its connection and nothing else."""
         try:
-            self._pending += 1
-            try:
-                start = await self._await_start(link)
-            finally:
-                self._pending -= 1
+            start = await self._await_start(link, peer)
             if start is not None:
                 await self._admit(link, peer, start)
+        except Exception:
+            self.counters["failed"] += 1
+            logger.exception("a page's connection ended by an error", extra={"peer": peer})
         finally:
             over.set()
 
-    async def _await_start(self, link: WebSocketLink) -> StartDemoCall | None:
-        """The first message, or None when there is no call. Audio that comes too early is ignored."""
+    async def _await_start(self, link: WebSocketLink, peer: str) -> StartDemoCall | None:
+        """The first message, or None when there is no call. Whoever says nothing for longest may have to go."""
+        waiting = anyio.CancelScope(deadline=anyio.current_time() + self._settings.start_timeout_s)
+        deadline_s = waiting.deadline
+        crowded_out = self._silent.enter(peer.rpartition(":")[0], waiting)
+        if crowded_out is not None:
+            self.counters["crowded_out"] += 1
+            self._too_silent.warn(peer=peer, waiting=len(self._silent))
+            crowded_out.cancel()
+        try:
+            with waiting:
+                return await self._first_message(link)
+        finally:
+            self._silent.leave(waiting)
+        if anyio.current_time() < deadline_s:
+            await self._reject(link, NOT_SERVING_MESSAGE, CLOSE_TRY_AGAIN)
+        else:
+            self.counters["not_started"] += 1
+            await self._reject(link, "No start_demo_call came in time.", CLOSE_POLICY)
+        return None
+
+    async def _first_message(self, link: WebSocketLink) -> StartDemoCall | None:
+        """`start_demo_call`, or None when the page was closed or is gone. Audio that comes too early is ignored."""
         bad_messages = 0
-        with anyio.move_on_after(self._settings.start_timeout_s):
-            while (message := await link.receive()) is not None:
-                if isinstance(message, bytes):
-                    continue
-                try:
-                    first = parse_client_message(message)
-                    if isinstance(first, StartDemoCall):
-                        return first
-                    if isinstance(first, HangUp):
-                        await link.close(CLOSE_POLICY, "no call was started")
-                        return None
-                    raise ProtocolError("the call has not started yet; send start_demo_call first")
-                except ProtocolError as error:
-                    bad_messages += 1
-                    if bad_messages > self._settings.max_bad_messages:
-                        break
-                    if not await self._tell(link, encode_error(str(error), "protocol")):
-                        return None
-            else:
-                return None
-        self.counters["not_started"] += 1
-        await self._reject(link, "No start_demo_call came in time.", CLOSE_POLICY)
+        while (message := await link.receive()) is not None:
+            if isinstance(message, bytes):
+                continue
+            try:
+                first = parse_client_message(message)
+                if isinstance(first, StartDemoCall):
+                    return first
+                if isinstance(first, HangUp):
+                    await link.close(CLOSE_POLICY, "no call was started")
+                    return None
+                raise ProtocolError("the call has not started yet; send start_demo_call first")
+            except ProtocolError as error:
+                bad_messages += 1
+                if bad_messages > self._settings.max_bad_messages:
+                    self.counters["not_started"] += 1
+                    await self._reject(link, str(error), CLOSE_POLICY)
+                    return None
+                if not await self._tell(link, encode_error(str(error), "protocol")):
+                    return None
         return None
 
     async def _admit(self, link: WebSocketLink, peer: str, start: StartDemoCall) -> None:
@@ -134,7 +158,7 @@ class BrowserTransport:
         verdict = self._gate.admit(call_id)
         self.counters[verdict] += 1
         if verdict is not Admission.SERVED:
-            logger.warning("a browser call is not served", extra={"peer": peer, "verdict": verdict})
+            self._not_served.warn(peer=peer, verdict=verdict)
         try:
             handler = {Admission.SERVED: self._handler, Admission.REFUSED: self._refuse}.get(verdict)
             if handler is None:
@@ -146,18 +170,13 @@ class BrowserTransport:
             self._gate.leave(call_id)
 
     async def _converse(self, handler: CallHandler, media: BrowserMedia) -> None:
-        """Run one call to its end. A boundary: whatever a handler raises ends that call and nothing else."""
-        call_id = media.info.call_id
+        """Run one call to its end."""
         reason = "shutdown"
         async with anyio.create_task_group() as group:
             group.start_soon(media.write)
             group.start_soon(media.read)
             try:
-                await handler(media)
-                reason = "call_over"
-            except Exception:
-                reason = "error"
-                logger.exception("a call ended by an error in its handler", extra={"call_id": call_id})
+                reason = await media.boundary.run(handler, media)
             finally:
                 await media.hang_up(reason)
                 group.cancel_scope.cancel()
@@ -185,7 +204,13 @@ class BrowserTransport:
 
     async def _reject(self, link: WebSocketLink, message: str, code: int) -> None:
         """Tell the page why there is no call, and close."""
+        if self._rejecting >= MAX_REJECTIONS:
+            return
         where = "admission" if code == CLOSE_TRY_AGAIN else "protocol"
-        if await self._tell(link, encode_error(message, where)):
-            with anyio.move_on_after(self._settings.close_timeout_s):
-                await link.close(code, message)
+        self._rejecting += 1
+        try:
+            if await self._tell(link, encode_error(message, where)):
+                with anyio.move_on_after(self._settings.close_timeout_s):
+                    await link.close(code, message)
+        finally:
+            self._rejecting -= 1

@@ -1,0 +1,1 @@
+"""What Asterisk tells and does beside a call's sound, over its manager interface (AMI)."""
