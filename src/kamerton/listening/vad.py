@@ -169,7 +169,7 @@ class VadChannel:
     def sort(
         self, heard: Floats, end_s: float, level_dbfs: float, quarter_powers: list[float], still: bool
     ) -> VadWindow | None:
-        """Gate a window by its speech band: silence is reported, anything else waits for the network and is returned.
+        """Gate a window by its speech band: silence is reported; anything else waits for the network and is returned.
 
         Args:
             heard: the filtered samples, valid during this call only.
@@ -340,9 +340,9 @@ class VadBatcher:
         samples = np.frombuffer(b"".join([pcm for pcm, _ in arrived]), "<i2").astype(np.float32)
         samples = samples.reshape(len(channels), -1)
         levels, quarters = window_levels(samples)
+        still = stood_still(quarters)
         waiting: list[VadWindow | None] = [None] * len(channels)
         sounding: list[int] = []
-        still = stood_still(quarters)
         for index, channel in enumerate(channels):
             if channel.is_silent(levels[index]):
                 pcm, end_s = arrived[index]
@@ -351,13 +351,10 @@ class VadBatcher:
             else:
                 sounding.append(index)
         if sounding:
-            states = np.array([channels[index].filter_state for index in sounding])
-            heard, measured, after = _FILTERS[rate_hz].run(samples[sounding], states)
+            heard, measured = self._filter(rate_hz, [channels[index] for index in sounding], samples[sounding])
             levels, quarters = window_levels(measured)
-            powers = quarters.tolist()
-            for row, index in enumerate(sounding):
-                channels[index].filter_state = after[row]
-                window = (heard[row], arrived[index][1], levels[row], powers[row], still[index])
+            for row, (index, parts) in enumerate(zip(sounding, quarters.tolist(), strict=True)):
+                window = (heard[row], arrived[index][1], levels[row], parts, still[index])
                 waiting[index] = self._gate(channels[index], window, ready)
         in_reach = [
             EchoWindow(channel.echo, pcm, end_s, window)
@@ -368,10 +365,19 @@ class VadBatcher:
             self._echo_ear.judge(in_reach)
 
     @staticmethod
+    def _filter(rate_hz: int, channels: list[VadChannel], samples: Floats) -> tuple[Floats, Floats]:
+        """What the network hears of each channel's window, and what its level is measured on."""
+        states = np.array([channel.filter_state for channel in channels])
+        heard, measured, after = _FILTERS[rate_hz].run(samples, states)
+        for channel, state in zip(channels, after, strict=True):
+            channel.filter_state = state
+        return heard, measured
+
+    @staticmethod
     def _gate(
         channel: VadChannel, window: tuple[Floats, float, float, list[float], bool], ready: dict[VadChannel, None]
     ) -> VadWindow | None:
-        """Have a window gated; what of it waits for the network."""
+        """Have a window gated; what waits for the network then."""
         try:
             waiting = channel.sort(*window)
         except Exception as error:  # the boundary between a call and what all calls share
