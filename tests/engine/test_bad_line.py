@@ -37,9 +37,9 @@ async def test_the_gate_costs_no_sentence_and_adds_no_pauses(line: str, silero: 
     ungated = await figures(line, silero, OPEN_GATE)
     assert [row.found for row in gated] == [5, 5]
     assert [(row.cut_short, row.unended, row.false_starts, row.false_ducks) for row in gated] == [(0, 0, 0, 0)] * 2
-    # One of ten sentences may have a pause more: below two the ratio says nothing.
-    allowed = max(1, 1.5 * sum(row.false_pauses for row in ungated))
-    assert sum(row.false_pauses for row in gated) <= allowed
+    # A single pause more in ten sentences is let pass: with so few the ratio says nothing.
+    pauses = sum(row.false_pauses for row in ungated)
+    assert sum(row.false_pauses for row in gated) <= max(pauses + 1, 1.5 * pauses)
     assert max(row.judged for row in gated) <= 0.55 < min(row.judged for row in ungated)
 
 

@@ -1,5 +1,6 @@
 """Who comes to the AudioSocket server, on real sockets: strangers, floods, bursts, one caller twice."""
 
+import asyncio
 import logging
 import socket
 from collections import Counter
@@ -8,6 +9,7 @@ from uuid import uuid4
 
 import anyio
 import anyio.lowlevel
+import psutil
 import pytest
 from audiosocket_stage import HOST, QUICK, dial, everything, served, until
 
@@ -16,6 +18,7 @@ from kamerton.domain.errors import CallEnded, ConfigurationError
 from kamerton.domain.media import CallHandler, CallMedia
 from kamerton.testing.media_stage import Operator, RecordingSink, numbered_frames
 from kamerton.transports.admission import CallGate, CallLimits
+from kamerton.transports.audiosocket.client import AudioSocketCaller
 from kamerton.transports.audiosocket.codec import encode_audio, encode_uuid
 from kamerton.transports.audiosocket.server import AudioSocketTransport
 from kamerton.transports.audiosocket.settings import AudioSocketSettings
@@ -308,6 +311,34 @@ async def test_stopping_closes_strangers_too() -> None:
                 serving.cancel_scope.cancel()
                 with anyio.CancelScope(shield=True):
                     assert await everything(stranger) == b"\0\0\0"
+
+
+async def test_every_address_of_a_name_is_listened_on_until_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def two_addresses(*_: object, **__: object) -> list[tuple[object, ...]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, 0)) for host in ("127.0.0.1", "127.0.0.2")]
+
+    operator = Operator()
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", two_addresses)
+    transport = AudioSocketTransport(AudioSocketSettings(host="two.example", port=0, rate_hz=8000))
+
+    async def scene(port: int) -> None:
+        ours = psutil.Process().net_connections("tcp")
+        second = next(wire.laddr.port for wire in ours if wire.laddr.ip == "127.0.0.2" and wire.status == "LISTEN")
+        monkeypatch.undo()
+        places = (("127.0.0.1", port), ("127.0.0.2", second))
+        for host, number in places:
+            async with await AudioSocketCaller.dial(host, number, uuid4(), PHONE):
+                await operator.answer()
+        await until(lambda: transport.counters["served"] == 2)
+        transport.stop_listening()
+        await until(lambda: all(is_refused(host, number) for host, number in places))
+
+    await served(transport, operator, scene)
+
+
+def is_refused(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((host, port)) != 0
 
 
 async def test_a_busy_port_is_explained() -> None:

@@ -327,6 +327,21 @@ async def test_half_sent_requests_do_not_stop_calls(tmp_path: Path) -> None:
         assert "Too many open files" not in server.log
 
 
+@pytest.mark.anyio
+async def test_a_server_that_stood_still_hangs_up_on_nobody(tmp_path: Path) -> None:
+    deadlines = ("DEAD_PEER_S", "NOT_READING_S", "IDENTIFY_TIMEOUT_S")
+    with served(tmp_path, "--stand-ins", env={f"KAMERTON_AUDIOSOCKET__{name}": "1" for name in deadlines}) as server:
+        async with calling(server) as speaking, await dial(server) as silent:
+            await tone_comes(silent)
+            await heard(speaking, 0.5)
+            with server.frozen(), anyio.move_on_after(3):
+                await silent.goodbye()
+            await heard(speaking, len(speaking.arrivals_s) / FRAMES_PER_S + 1)
+            await frames(silent, 10)
+            assert speaking.ended_by is None
+            assert server.figures()["calls"] == 2
+
+
 def test_a_low_soft_limit_of_files_is_raised(tmp_path: Path) -> None:
     with served(tmp_path, "--stand-ins", files="-S -n 64") as server:
         assert server.figures()["max_calls"] == 200

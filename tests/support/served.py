@@ -82,6 +82,15 @@ class ServedKamerton:
         self.process.kill()
         self.process.wait()
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let the process stand still: the system goes on, nothing is answered."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
     def stop(self) -> int:
         """SIGTERM, then the exit code; a server that does not end in time is killed and fails the test."""
         self.ask_to_stop()

@@ -19,6 +19,7 @@ _FULL_SCALE_DB: Final = 20 * math.log10(32768.0)
 _SILENT_POWER: Final = 0.1
 _STILL_POWER: Final = 0.3
 """Mean square below which a quarter of a window did not move: less than one step of 16 bits."""
+_QUARTER_MEAN: Final = np.full(QUARTERS, 1 / QUARTERS, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class VadSettings:
     """How far above the line's own noise a window must be to be judged at all."""
     gate_above_loud_noise_db: float = 3.0
     """The same where the noise comes near the caller's loudness; in between it is two fifths of the distance."""
-    clear_db: float = 36.0
+    clear_db: float = 38.0
     """A caller who is that much louder than the line's noise is heard clearly. With less, level does not say where
     speech ends, and the network is asked about every window until it has heard none for `hold_windows`."""
     hold_windows: int = 10
@@ -112,9 +113,9 @@ class NoiseGate:
         """True when a level is well above the line's noise, as soon as something is known of it."""
         return level_dbfs >= self._sound_dbfs and not self._new
 
-    def holds(self) -> bool:
-        """Whether the network is to be asked about the next window however quiet it is."""
-        return self._held > 0 and not self.clear
+    def is_silence(self, level_dbfs: float) -> bool:
+        """True when the network need not be asked about a window of that level."""
+        return level_dbfs < self.threshold_dbfs and (self._held == 0 or self.clear or level_dbfs <= SILENCE_DBFS)
 
     def learn_silence(self, level_dbfs: float, still: bool) -> None:
         """Take a window without speech into account; `still` when the line stood still in it."""
@@ -137,7 +138,7 @@ class NoiseGate:
         if known is None:
             self._speech_dbfs = level_dbfs
         else:
-            self._speech_dbfs = known + (0.3 if level_dbfs > known else 0.05) * (level_dbfs - known)
+            self._speech_dbfs = known + (0.3 if level_dbfs > known else 0.02) * (level_dbfs - known)
         self._set()
 
     def _measure(self, stretch_dbfs: float) -> None:
@@ -182,21 +183,20 @@ def power_of(level_dbfs: float) -> float:
     return power
 
 
-def window_levels(windows: Floats) -> tuple[list[float], list[list[float]], list[bool]]:
-    """Levels in dBFS of windows [windows, samples], the mean squares of the quarters of each, and which stood still.
+def window_levels(windows: Floats) -> tuple[list[float], Floats]:
+    """Levels in dBFS of windows [windows, samples], and the mean squares of the quarters of each [windows, 4].
 
-    The squares of all in one pass of vector arithmetic, at a fraction of what they cost one by one between other work;
-    the few numbers that are left of a window are no work for vectors.
+    All of them in one pass of vector arithmetic, at a fraction of what they cost one by one between other work.
     """
     samples = windows.reshape(len(windows), QUARTERS, -1)
-    quarters: list[list[float]] = np.einsum("wqs,wqs->wq", samples, samples).tolist()
-    scale = 1 / samples.shape[2]
-    levels: list[float] = []
-    still: list[bool] = []
-    for parts in quarters:
-        for at in range(QUARTERS):
-            parts[at] *= scale
-        power = sum(parts) / QUARTERS
-        levels.append(10 * math.log10(power) - _FULL_SCALE_DB if power > _SILENT_POWER else SILENCE_DBFS)
-        still.append(min(parts) < _STILL_POWER)
-    return levels, quarters, still
+    quarters: Floats = np.einsum("wqs,wqs->wq", samples, samples) / np.float32(samples.shape[2])
+    powers = quarters @ _QUARTER_MEAN
+    levels = 10 * np.log10(np.maximum(powers, _SILENT_POWER)) - _FULL_SCALE_DB
+    levels[powers <= _SILENT_POWER] = SILENCE_DBFS
+    return levels.tolist(), quarters
+
+
+def stood_still(quarters: Floats) -> list[bool]:
+    """In which windows the line did not move at all for a quarter: digital silence."""
+    still: list[bool] = (quarters.min(axis=1) < _STILL_POWER).tolist()
+    return still

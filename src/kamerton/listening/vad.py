@@ -20,7 +20,7 @@ import numpy as np
 from kamerton.domain.audio import SAMPLE_BYTES, AudioFormat
 from kamerton.domain.work import Worker
 from kamerton.listening.echo import CallEcho, EchoEar, EchoWindow
-from kamerton.listening.gate import QUARTERS, SILENCE_DBFS, NoiseGate, VadSettings, power_of, window_levels
+from kamerton.listening.gate import QUARTERS, NoiseGate, VadSettings, power_of, stood_still, window_levels
 from kamerton.listening.line_filter import STATES, LineFilter
 from kamerton.listening.network import GuardedNetwork
 from kamerton.listening.silero import STATE_SIZE, WINDOW_SHAPES, Floats, VadModel, WindowShape
@@ -36,9 +36,6 @@ _RESET_AFTER_SILENT_WINDOWS: Final = 32
 _UNSTIRRED: Final[Floats] = np.zeros((2, STATE_SIZE), dtype=np.float32)
 """The network's state before it has heard anything; shared, never written to."""
 _AT_REST: Final[Floats] = np.zeros(STATES, dtype=np.float32)
-_ZEROS: Final = {rate: bytes(shape.window * SAMPLE_BYTES) for rate, shape in WINDOW_SHAPES.items()}
-_NO_POWER: Final = [0.0] * QUARTERS
-_NOTHING: Final = {rate: np.zeros(shape.window, dtype=np.float32) for rate, shape in WINDOW_SHAPES.items()}
 _FILTERS: Final = {rate: LineFilter(rate, shape.window) for rate, shape in WINDOW_SHAPES.items()}
 
 
@@ -127,7 +124,7 @@ class VadChannel:
         self._window_bytes = shape.window * SAMPLE_BYTES
         self._window_ms = shape.window_ms
         self._rest = b""
-        self._before: deque[Floats] = deque(maxlen=_WARM_UP_WINDOWS)
+        self._before: deque[bytes | Floats] = deque(maxlen=_WARM_UP_WINDOWS)
         self._silent_windows = _RESET_AFTER_SILENT_WINDOWS
         self._open = True
 
@@ -152,10 +149,27 @@ class VadChannel:
         self.arrived.clear()
         self.pending.clear()
 
+    def is_silent(self, level_dbfs: float) -> bool:
+        """Whether the gate calls a window of that level silence. Unfiltered, it is never less than in speech's band."""
+        return self._gate.is_silence(level_dbfs)
+
+    def silence(self, heard: bytes | Floats, end_s: float, level_dbfs: float, still: bool) -> None:
+        """Take a window that the gate calls silence, as it came or filtered: it is reported in its turn."""
+        self._gate.learn_silence(level_dbfs, still)
+        self._silent_windows += 1
+        self._before.append(heard)
+        if self._silent_windows > 2 * _RESET_AFTER_SILENT_WINDOWS:
+            return  # further silence is no news
+        window = VadWindow(0.0, level_dbfs, self._window_ms, self._window_ms, end_s)
+        if self.pending:
+            self.pending.append((None, window))
+        else:
+            self.report(window)
+
     def sort(
         self, heard: Floats, end_s: float, level_dbfs: float, quarter_powers: list[float], still: bool
     ) -> VadWindow | None:
-        """Gate a window: silence is reported, in its turn; anything else waits for the network and is returned.
+        """Gate a window by its speech band: silence is reported, anything else waits for the network and is returned.
 
         Args:
             heard: the filtered samples, valid during this call only.
@@ -165,9 +179,8 @@ class VadChannel:
             still: the line stood still in a part of it.
         """
         gate = self._gate
-        if level_dbfs < gate.threshold_dbfs and (level_dbfs <= SILENCE_DBFS or not gate.holds()):
-            gate.learn_silence(level_dbfs, still)
-            self._silent(heard, level_dbfs, end_s)
+        if gate.is_silence(level_dbfs):
+            self.silence(heard.copy(), end_s, level_dbfs, still)
             return None
         if self._silent_windows:
             self._warm_up()
@@ -181,17 +194,18 @@ class VadChannel:
     def _warm_up(self) -> None:
         """Let the network hear what came before the first loud window, so that it does not start cold in mid-word.
 
-        On a clear line one window of silence is enough, and a state that has seen long silence is of no more use. In
-        noise the network needs to know the noise: it keeps what it knew, and hears more of it.
+        On a clear line one window is enough, and a state that has seen long silence is of no more use. In noise the
+        network needs to know the noise: it keeps what it knew, and hears more of it.
         """
         before = self._before
-        if self._gate.clear:
-            if self._silent_windows >= _RESET_AFTER_SILENT_WINDOWS:
-                self.state = _UNSTIRRED
-            if before:
-                self.pending.append((before[-1], None))
-        else:
-            self.pending.extend([(previous, None) for previous in before])
+        clear = self._gate.clear
+        if clear and self._silent_windows >= _RESET_AFTER_SILENT_WINDOWS:
+            self.state = _UNSTIRRED
+        while clear and len(before) > 1:
+            before.popleft()
+        for heard in before:
+            samples = np.frombuffer(heard, "<i2").astype(np.float32) if isinstance(heard, bytes) else heard
+            self.pending.append((samples, None))
         before.clear()
 
     def judged(self, window: VadWindow, probability: float) -> None:
@@ -212,17 +226,6 @@ class VadChannel:
         if not window.is_echo:
             self._gate.learn_silence(window.level_dbfs, window.still)
         self.report(window)
-
-    def _silent(self, heard: Floats, level_dbfs: float, end_s: float) -> None:
-        self._silent_windows += 1
-        self._before.append(heard.copy())
-        if self._silent_windows > 2 * _RESET_AFTER_SILENT_WINDOWS:
-            return  # further silence is no news
-        window = VadWindow(0.0, level_dbfs, self._window_ms, self._window_ms, end_s)
-        if self.pending:
-            self.pending.append((None, window))
-        else:
-            self.report(window)
 
     def _quiet_tail_ms(self, quarter_powers: list[float], threshold_dbfs: float) -> float:
         """How much of the window's end is quiet, in steps of a quarter window."""
@@ -329,49 +332,46 @@ class VadBatcher:
         return ready
 
     def _sort(self, rate_hz: int, channels: list[VadChannel], ready: dict[VadChannel, None]) -> None:
-        zeros = _ZEROS[rate_hz]
-        sounding: list[tuple[VadChannel, bytes, float]] = []
-        in_reach: list[EchoWindow] = []
-        for channel in channels:
-            pcm, end_s = channel.arrived.popleft()
-            if pcm == zeros:
-                # Nothing at all: no work, and the filter has come to rest by the end of it.
+        """Take the next window of each of these channels.
+
+        What is silence as it came is so in the band of speech as well, and needs no filter: most windows of most calls.
+        """
+        arrived = [channel.arrived.popleft() for channel in channels]
+        samples = np.frombuffer(b"".join([pcm for pcm, _ in arrived]), "<i2").astype(np.float32)
+        samples = samples.reshape(len(channels), -1)
+        levels, quarters = window_levels(samples)
+        waiting: list[VadWindow | None] = [None] * len(channels)
+        sounding: list[int] = []
+        still = stood_still(quarters)
+        for index, channel in enumerate(channels):
+            if channel.is_silent(levels[index]):
+                pcm, end_s = arrived[index]
                 channel.filter_state = _AT_REST
-                self._gate(channel, (_NOTHING[rate_hz], end_s, SILENCE_DBFS, _NO_POWER, True), ready)
-                if end_s <= channel.echo.reaches_s:
-                    in_reach.append(EchoWindow(channel.echo, pcm, end_s, None))
+                channel.silence(pcm, end_s, levels[index], still[index])
             else:
-                sounding.append((channel, pcm, end_s))
+                sounding.append(index)
         if sounding:
-            self._measure(rate_hz, sounding, in_reach, ready)
+            states = np.array([channels[index].filter_state for index in sounding])
+            heard, measured, after = _FILTERS[rate_hz].run(samples[sounding], states)
+            levels, quarters = window_levels(measured)
+            powers = quarters.tolist()
+            for row, index in enumerate(sounding):
+                channels[index].filter_state = after[row]
+                window = (heard[row], arrived[index][1], levels[row], powers[row], still[index])
+                waiting[index] = self._gate(channels[index], window, ready)
+        in_reach = [
+            EchoWindow(channel.echo, pcm, end_s, window)
+            for channel, (pcm, end_s), window in zip(channels, arrived, waiting, strict=True)
+            if end_s <= channel.echo.reaches_s
+        ]
         if in_reach:
             self._echo_ear.judge(in_reach)
-
-    def _measure(
-        self,
-        rate_hz: int,
-        sounding: list[tuple[VadChannel, bytes, float]],
-        in_reach: list[EchoWindow],
-        ready: dict[VadChannel, None],
-    ) -> None:
-        """Filter and measure windows together, and gate each."""
-        samples = np.frombuffer(b"".join([pcm for _, pcm, _ in sounding]), "<i2").astype(np.float32)
-        samples = samples.reshape(len(sounding), -1)
-        states = np.array([channel.filter_state for channel, _, _ in sounding])
-        heard, measured, after = _FILTERS[rate_hz].run(samples, states)
-        levels, quarters, still = window_levels(measured)
-        for index, (channel, pcm, end_s) in enumerate(sounding):
-            channel.filter_state = after[index]
-            window = (heard[index], end_s, levels[index], quarters[index], still[index])
-            waiting = self._gate(channel, window, ready)
-            if end_s <= channel.echo.reaches_s:
-                in_reach.append(EchoWindow(channel.echo, pcm, end_s, waiting))
 
     @staticmethod
     def _gate(
         channel: VadChannel, window: tuple[Floats, float, float, list[float], bool], ready: dict[VadChannel, None]
     ) -> VadWindow | None:
-        """Have a window gated; what waits for the network then."""
+        """Have a window gated; what of it waits for the network."""
         try:
             waiting = channel.sort(*window)
         except Exception as error:  # the boundary between a call and what all calls share

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kamerton.audio.levels import rms_dbfs
-from kamerton.listening.gate import QUARTERS, SILENCE_DBFS, NoiseGate, VadSettings, power_of, window_levels
+from kamerton.listening.gate import QUARTERS, SILENCE_DBFS, NoiseGate, VadSettings, power_of, stood_still, window_levels
 from kamerton.listening.silero import Floats
 
 SECOND = 31
@@ -33,7 +33,7 @@ def speaks(gate: NoiseGate, level_dbfs: float, seconds: float = 1.0) -> None:
 @given(st.lists(st.floats(0.0, 9000.0), min_size=1, max_size=40), st.sampled_from([256, 512]))
 def test_windows_measured_together_have_the_levels_they_have_alone(amplitudes: list[float], samples: int) -> None:
     windows = [noise(amplitude, samples) for amplitude in amplitudes]
-    levels, quarters, _ = window_levels(np.stack(windows))
+    levels, quarters = window_levels(np.stack(windows))
     assert levels == pytest.approx([rms_dbfs(window.astype("<i2").tobytes()) for window in windows], abs=0.01)
     part = samples // QUARTERS
     for window, powers in zip(windows, quarters, strict=True):
@@ -44,8 +44,8 @@ def test_windows_measured_together_have_the_levels_they_have_alone(amplitudes: l
 def test_a_window_stands_still_when_a_part_of_it_does() -> None:
     moving, silent, holed = noise(100.0), np.zeros(256, np.float32), noise(100.0)
     holed[64:128] = 0
-    levels, _, still = window_levels(np.stack([moving, silent, holed]))
-    assert still == [False, True, True]
+    levels, quarters = window_levels(np.stack([moving, silent, holed]))
+    assert stood_still(quarters) == [False, True, True]
     assert levels[1] == SILENCE_DBFS
 
 
@@ -109,20 +109,21 @@ def test_a_caller_well_above_the_noise_is_gated_far_from_it() -> None:
     speaks(gate, -20.0)
     assert gate.clear
     assert gate.threshold_dbfs == gate.quiet_dbfs == -58.0
-    assert not gate.holds()
+    assert gate.is_silence(-58.5)
 
 
 def test_a_caller_near_the_noise_is_left_to_the_network() -> None:
     gate = NoiseGate(VadSettings())
     hears(gate, -27.0, 1.0)
-    assert not gate.holds()
+    assert gate.is_silence(-27.0)
     speaks(gate, -20.0)
     assert not gate.clear
     assert gate.threshold_dbfs == pytest.approx(-24.0)
     assert gate.quiet_dbfs == -math.inf
-    assert gate.holds()
+    assert not gate.is_silence(-27.0)
+    assert gate.is_silence(SILENCE_DBFS)
     hears(gate, -27.0, 0.4)
-    assert not gate.holds()
+    assert gate.is_silence(-27.0)
 
 
 def test_the_floor_goes_down_with_a_caller_who_whispers() -> None:

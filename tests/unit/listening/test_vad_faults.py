@@ -115,10 +115,11 @@ class Calls:
         return taken
 
 
-async def test_while_the_network_raises_calls_are_heard_by_loudness_and_it_is_asked_again() -> None:
+@pytest.mark.parametrize("count", [1, 3])
+async def test_while_the_network_raises_calls_are_heard_by_loudness_and_it_is_asked_again(count: int) -> None:
     network = Network()
     batcher = VadBatcher(network, InlineWorker())
-    calls = Calls(batcher)
+    calls = Calls(batcher, count)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(batcher.run)
         await calls.hear(2.0, FAINT)

@@ -109,8 +109,7 @@ class AudioSocketTransport:
         try:
             async with anyio.create_task_group() as calls:
                 self._calls = calls
-                for listening in sockets:
-                    calls.start_soon(self._accept, listening, reader)
+                calls.start_soon(self._listen, sockets, reader)
                 self._port = sockets[0].getsockname()[1]
                 logger.info("AudioSocket listens", extra={"host": settings.host, "port": self._port})
                 task_status.started(self._port)
@@ -144,20 +143,26 @@ class AudioSocketTransport:
                 # Each connection's own close timer bounds this wait.
                 await connection.closed.wait()
 
+    async def _listen(self, sockets: list[socket.socket], reader: RowReader) -> None:
+        with self._listening:
+            async with anyio.create_task_group() as doors:
+                for listening in sockets:
+                    doors.start_soon(self._accept, listening, reader)
+
     async def _accept(self, listening: socket.socket, reader: RowReader) -> None:
         """Take connections one by one, each only when there is room for it."""
         loop = asyncio.get_running_loop()
-        with listening, self._listening:
+        with listening:
             while True:
                 await self._make_room(reader)
                 try:
                     accepted, _ = await loop.sock_accept(listening)
                     self.counters["accepted"] += 1
                     await loop.connect_accepted_socket(partial(self._connection, reader), accepted)
-                except OSError as error:
-                    # The connection was gone already, or there is no file for it: the kernel keeps it waiting.
+                except Exception as error:  # a boundary: no connection may end the listening for others
+                    # It was gone already, or there is no file for it: then the kernel keeps it waiting.
                     self.counters["not_accepted"] += 1
-                    self._not_accepted.warn(reason=str(error))
+                    self._not_accepted.warn(reason=str(error) or type(error).__name__)
                     await anyio.sleep(_ACCEPT_AGAIN_S)
 
     def _connection(self, reader: RowReader) -> AudioSocketConnection:
