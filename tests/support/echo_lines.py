@@ -75,8 +75,8 @@ def _room(audio_format: AudioFormat, random: np.random.Generator) -> Samples:
     response[: int(audio_format.rate_hz * 0.003)] = 0
     response /= np.sqrt((response**2).sum())
     response[0] = 1.0
-    room: Samples = response / np.sqrt(2)
-    return room
+    scaled: Samples = response / np.sqrt(2)
+    return scaled
 
 
 def _jittered(echo: Samples, audio_format: AudioFormat, random: np.random.Generator) -> Samples:
@@ -97,8 +97,8 @@ def _mu_law(samples: Samples) -> Samples:
     """There and back through G.711's companding, near enough: seven bits of logarithm and a sign."""
     small = np.abs(samples) / 32768
     steps = np.round(np.log1p(255 * small) / np.log(256) * 127) / 127
-    companded: Samples = np.sign(samples) * (256**steps - 1) / 255 * 32768
-    return companded
+    expanded: Samples = np.sign(samples) * (256**steps - 1) / 255 * 32768
+    return expanded
 
 
 def frames(samples: Samples, audio_format: AudioFormat) -> list[bytes]:

@@ -11,11 +11,12 @@ _WORD: Final = re.compile(r"[^\W_]+")
 _FEWEST_WORDS: Final = 3
 _FEWEST_LETTERS: Final = 14
 """Less than that a caller says in the assistant's words without being its echo («сто пятьдесят», «всё верно»)."""
+_FEWEST_WORDS_IN_ECHO: Final = 2
+_FEWEST_LETTERS_IN_ECHO: Final = 8
+"""The same where an echo is known. A single word stays the caller's there too: «здравствуйте» answers a greeting."""
 _SLIPS: Final = 0.25
 """Letters in four that a recogniser may get wrong in speech that is soft and distorted. The best place for other
 words of the same length in a text of ours differs in half of them."""
-_SHORT_LETTERS: Final = 5
-"""Up to that length words must be the same, as words."""
 
 
 def repeats_own_words(heard: str, said: str, *, echo_known: bool = False) -> bool:
@@ -27,18 +28,17 @@ def repeats_own_words(heard: str, said: str, *, echo_known: bool = False) -> boo
         heard: the transcript.
         said: what the assistant said from shortly before until now. No more than that: a caller may well repeat what
             it said a while ago.
-        echo_known: the line is known to return our voice (`Listener.echo`). Without it, a few short words are
-            believed to be the caller's: «да» is an answer, though the question may contain it.
+        echo_known: the line is known to return our voice (`Listener.echo`): fewer words are enough then. A single
+            one never is; «да» is an answer, though the question contains it, and what is heard of an echo has passed
+            the ears' own judgement.
     """
     heard_words, said_words = _words(heard), _words(said)
     letters = "".join(heard_words)
     if not letters or not said_words:
         return False
-    if not echo_known and (len(heard_words) < _FEWEST_WORDS or len(letters) < _FEWEST_LETTERS):
+    words, fewest = (_FEWEST_WORDS_IN_ECHO, _FEWEST_LETTERS_IN_ECHO) if echo_known else (_FEWEST_WORDS, _FEWEST_LETTERS)
+    if len(heard_words) < words or len(letters) < fewest:
         return False
-    if len(letters) <= _SHORT_LETTERS:
-        count = len(heard_words)
-        return any(said_words[at : at + count] == heard_words for at in range(len(said_words) - count + 1))
     return _slips(letters, "".join(said_words)) <= _SLIPS * len(letters)
 
 
