@@ -24,10 +24,10 @@ def lab(*turns: ScriptedTurn) -> CallLab:
 
 async def test_what_our_own_voice_interrupted_is_said_again_once() -> None:
     """Long enough to take the floor by its length, before its words are known."""
-    words = ScriptedTurn("меня зовут соня я расскажу", partial_after_ms=300)
-    async with lab(words, ScriptedTurn("наших страховках слушаю", partial_after_ms=300)).call() as call:
+    words = ScriptedTurn("добрый день меня зовут", partial_after_ms=300)
+    async with lab(words, ScriptedTurn("день меня зовут соня", partial_after_ms=300)).call() as call:
         call.says(1.4, 2.4)
-        call.says(7.0, 7.9)
+        call.says(4.6, 5.5)
         await call.until(14.0)
     assert [decided.verdict for decided in call.of_kind(BargeInDecided)] == ["yielded", "yielded"]
     assert [turn.outcome for turn in call.of_kind(TurnFinished)] == ["cut", "cut"]

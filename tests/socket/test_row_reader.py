@@ -48,7 +48,7 @@ class Owner:
 
 @pytest.fixture
 async def reader() -> AsyncIterator[RowReader]:
-    made = RowReader(0.02)
+    made = RowReader(0.02, few=0)
     yield made
     made.close()
 
@@ -92,6 +92,21 @@ async def test_more_than_one_read_holds_is_read_in_further_rows(reader: RowReade
             await owner.next()
         assert owner.data == whole
         reader.remove(near.fileno())
+
+
+async def test_few_sockets_are_read_as_their_messages_come() -> None:
+    reader = RowReader(3600.0)
+    with line() as (near, far):
+        owner = Owner()
+        reader.add(near.fileno(), owner)
+        for _ in range(3):
+            before = len(owner.data)
+            far.send(b"message")
+            while len(owner.data) == before:
+                await owner.next()
+        assert owner.data == b"message" * 3
+        reader.remove(near.fileno())
+    reader.close()
 
 
 async def test_an_end_is_told_once_and_the_socket_let_go(reader: RowReader) -> None:

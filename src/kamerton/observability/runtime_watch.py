@@ -15,9 +15,9 @@ import anyio
 from kamerton.observability.metrics import MetricsLogger
 
 KEPT_PAUSES: Final = 200
-KEPT_LAGS: Final = 1200
+KEPT_LAGS: Final = 600
 """One minute of loop lags at the default period."""
-LAG_PERIOD_S: Final = 0.05
+LAG_PERIOD_S: Final = 0.1
 
 
 class RuntimeWatch:

@@ -32,6 +32,10 @@ PROMPT_PATHS: Final[dict[str, TurnPath]] = {
 """How a turn was answered by a system phrase; those that answer nobody are of the path `silence`."""
 
 
+_LAST_WORDS: Final = 8
+"""Some three seconds of speech: an echo brings no older words back."""
+
+
 class Replies:
     """Answers the turns of one call. Replies are prepared in tasks of the call's group, one at a time."""
 
@@ -126,9 +130,11 @@ class Replies:
             self._mouth.conversation.commit(turn)
 
     def said_lately(self, within_s: float) -> str:
-        """What is being said, or was until `within_s` ago."""
-        lately = anyio.current_time() - self._silent_since_s <= within_s
-        return self._sounding.text if self._sounding is not None and lately else ""
+        """The last words of what is being said, or was until `within_s` ago."""
+        utterance = self._sounding
+        if utterance is None or anyio.current_time() - self._silent_since_s > within_s:
+            return ""
+        return " ".join(utterance.heard_text(utterance.taken_samples).split()[-_LAST_WORDS:])
 
     def on_started(self, utterance: Utterance) -> None:
         """Playout sends the first frame of an utterance."""
