@@ -26,6 +26,7 @@ BURST_S: Final = 0.400
 together with all that followed it: then nothing was missing at all."""
 
 _LATE_FRAMES: Final = 0.9
+_IN_TIME_S: Final = _LATE_FRAMES * FRAME_S
 _DRIFT_S: Final = 0.0005 * FRAME_S
 """How much the expectation gives way per frame: a sender's clock may be slow by 500 millionths."""
 
@@ -57,6 +58,16 @@ class LineClock:
         self._gap = False
         self.filled_frames = 0
         """Silence written in so far, in frames."""
+
+    def in_time(self, now_s: float) -> bool:
+        """Whether a frame that arrives now raises no question, as nearly all do; then it is counted, and settled."""
+        late_s = now_s - self._count * FRAME_S - self._base_s
+        if self._early or self._held or not 0.0 <= late_s < _IN_TIME_S:
+            return False
+        self._gap = False
+        self._base_s += _DRIFT_S
+        self._count += 1
+        return True
 
     def arrived(self, frame: AudioFrame, now_s: float) -> Sequence[HeardFrame]:
         """Take a frame; returns what is settled now, in order (often just this frame, sometimes nothing yet)."""

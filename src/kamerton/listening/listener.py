@@ -71,14 +71,16 @@ class Listener:
         # 700 ms cover the frames that arrive between an onset and the moment it is recognised as speech.
         keep_ms = settings.look_back_ms + 700
         self._line = LineClock(audio_format, keep_ms)
-        self._recent: deque[HeardFrame] = deque(maxlen=int(keep_ms / FRAME_MS))
+        self._recent: deque[tuple[float, AudioFrame]] = deque(maxlen=int(keep_ms / FRAME_MS))
         self._silence = audio_format.silence()
         self._spoken_until_s = -math.inf
+        self._stalled_until_s = -math.inf
         self._quiet_since_s = clock()
         self._due_s = self._quiet_since_s + FRAME_S
-        self._quiet_from_s = self._quiet_since_s + PATIENCE_S
+        """When the next frame of silence is due, while the line brings nothing."""
         self._fault: Exception | None = None
-        self._closed = False
+        self._deaf = False
+        """Closed, or at fault: what arrives is not heard."""
         self._open = False
 
     @property
@@ -88,14 +90,17 @@ class Listener:
 
     def hear(self, frame: AudioFrame) -> None:
         """Take the next 20 ms of the caller's audio; ignored once closed."""
-        if self._closed or self._fault is not None:
+        if self._deaf:
             return
         now = self._clock()
         self._quiet_since_s = now
-        self._due_s = now + FRAME_S
-        self._quiet_from_s = now + PATIENCE_S
-        for heard in self._line.arrived(frame, now):
-            self._keep(heard)
+        if self._line.in_time(now):
+            self._recent.append((now, frame))
+            if self._open or self._continuous:
+                self._stt.push(frame)
+        else:
+            for heard in self._line.arrived(frame, now):
+                self._keep(heard)
         self._channel.push(frame.pcm, now)
 
     def said(self, pcm: bytes, now_s: float) -> None:
@@ -113,14 +118,17 @@ class Listener:
         Raises:
             Exception: what a segment event's report raised.
         """
-        if now_s < self._quiet_from_s:
+        if now_s < self._quiet_since_s + PATIENCE_S:
             return
         if self._fault is not None:
             raise self._fault
+        if now_s < self._stalled_until_s:
+            return
+        self._due_s = max(self._due_s, self._quiet_since_s + FRAME_S)
         if now_s - self._due_s > _STALL_S:
             # Ticks did not come either: what the line brought meanwhile is about to be read.
             self._due_s = now_s
-            self._quiet_from_s = now_s + PATIENCE_S
+            self._stalled_until_s = now_s + PATIENCE_S
             return
         while self._due_s <= now_s:
             if self._due_s - self._quiet_since_s < _SILENCE_IS_KNOWN_S:
@@ -169,8 +177,8 @@ class Listener:
     def close(self) -> None:
         """Stop listening; no event follows."""
         self._open = False
-        self._closed = True
-        self._quiet_from_s = math.inf
+        self._deaf = True
+        self._quiet_since_s = math.inf
         self._channel.close()
 
     def _settle(self) -> None:
@@ -185,7 +193,8 @@ class Listener:
 
     def _on_fault(self, error: Exception) -> None:
         self._fault = error
-        self._quiet_from_s = -math.inf
+        self._deaf = True
+        self._quiet_since_s = -math.inf
 
     def _close(self) -> None:
         self._open = False

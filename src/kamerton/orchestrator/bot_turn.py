@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from kamerton.orchestrator import turn_events as ev
 from kamerton.orchestrator.floor import (
     INTRUSION_TIMERS,
@@ -38,7 +36,7 @@ def step(
         case ev.ReplyFailed(turn):
             return _no_answer(floor, now_s, rules) if turn == floor.answering else (floor, ())
         case ev.FillerStarted():
-            return replace(floor, filling=floor.bot is Bot.THINKING), ()
+            return floor._replace(filling=floor.bot is Bot.THINKING), ()
         case ev.BotSettled():
             return _settled(floor, event, now_s, rules)
         case ev.StopPressed():
@@ -68,20 +66,20 @@ def _reply_ready(floor: Floor, event: ev.ReplyReady) -> Step:
     if floor.bot is not Bot.THINKING or event.turn != floor.answering:
         return floor, ()
     interruptible = event.interruptible and event.ending is not Ending.HANG_UP
-    speaking = replace(
-        floor, bot=Bot.SPEAKING, filling=False, awaited=False, interruptible=interruptible, ending=event.ending
+    speaking = floor._replace(
+        bot=Bot.SPEAKING, filling=False, awaited=False, interruptible=interruptible, ending=event.ending
     )
     disarmed = disarm(*WAIT_TIMERS, "silence", "unheard")
     if speaking.protected and floor.grip is not Grip.NONE:
         # Whoever speaks meanwhile neither softens nor holds back what may not be interrupted.
-        return replace(speaking, grip=Grip.NONE), (*disarmed, ev.Resume())
+        return speaking._replace(grip=Grip.NONE), (*disarmed, ev.Resume())
     return speaking, disarmed
 
 
 def _settled(floor: Floor, event: ev.BotSettled, now_s: float, rules: Rules) -> Step:
     """Something that the bot said has come to its end, or failed."""
     if event.filler and floor.bot is Bot.THINKING:
-        over = replace(floor, filling=False)
+        over = floor._replace(filling=False)
         return over, (ev.Arm("filler", now_s + rules.call.patience.filler_gap_ms / 1000),) if event.played else ()
     # An answer that fails behind a filler that plays out is not the last thing to settle, but nothing follows it.
     failed = not event.played and not event.filler
@@ -108,7 +106,7 @@ def _no_answer(floor: Floor, now_s: float, rules: Rules) -> Step:
     if floor.prompting:
         heard, armed = listen(floor, now_s, rules)
         return heard, (*dropped, *armed)
-    asked, effects = say_prompt(replace(floor, filling=False), "apology", now_s, rules)
+    asked, effects = say_prompt(floor._replace(filling=False), "apology", now_s, rules)
     return asked, (*dropped, *effects)
 
 
@@ -118,7 +116,7 @@ def _filler_due(floor: Floor, now_s: float) -> Step:
         return floor, ()
     if floor.caller is not Caller.QUIET:
         return floor, (ev.Arm("filler", now_s + _LATER_S),)
-    return replace(floor, fillers=floor.fillers + 1), (ev.SayFiller(floor.answering, first=floor.fillers == 0),)
+    return floor._replace(fillers=floor.fillers + 1), (ev.SayFiller(floor.answering, first=floor.fillers == 0),)
 
 
 def _silence_due(floor: Floor, now_s: float, rules: Rules) -> Step:
@@ -131,7 +129,7 @@ def _silence_due(floor: Floor, now_s: float, rules: Rules) -> Step:
     if floor.caller is not Caller.QUIET:
         return floor, ()
     last = floor.ladder > 0
-    climbed = replace(floor, ladder=floor.ladder + 1)
+    climbed = floor._replace(ladder=floor.ladder + 1)
     key, ending = ("silence_goodbye", Ending.HANG_UP_UNLESS_ANSWERED) if last else ("still_there", Ending.GO_ON)
     return say_prompt(climbed, key, now_s, rules, ending)
 
@@ -148,7 +146,7 @@ def _limit_due(floor: Floor, now_s: float, rules: Rules) -> Step:
     if floor.limit_passed:
         return floor, (ev.EndCall("max_length"),)
     again = ev.Arm("call_limit", now_s + rules.call.patience.goodbye_s)
-    passed = replace(floor, limit_passed=True)
+    passed = floor._replace(limit_passed=True)
     if floor.ending is Ending.HANG_UP:
         return passed, (again,)
     stopped, effects = _silenced(passed)
@@ -160,13 +158,13 @@ def _stop_pressed(floor: Floor, now_s: float, rules: Rules) -> Step:
     """The bot is to be silent, whether it speaks, fills a wait or thinks."""
     if floor.bot is Bot.QUIET or (floor.bot is Bot.SPEAKING and not floor.interruptible):
         return floor, ()
-    heard, armed = listen(replace(floor, unbroken=False), now_s, rules)
+    heard, armed = listen(floor._replace(unbroken=False), now_s, rules)
     return heard, (ev.Cut(), *disarm(*INTRUSION_TIMERS, *WAIT_TIMERS), *armed)
 
 
 def hold_changed(floor: Floor, held: bool, now_s: float, rules: Rules) -> Step:
     """Nobody who is on hold is asked whether they are there."""
-    changed = replace(floor, held=held)
+    changed = floor._replace(held=held)
     if held or floor.bot is not Bot.QUIET or floor.turn_open:
         return changed, ()
     return changed, (silence_timer(changed, now_s, rules),)
@@ -174,7 +172,7 @@ def hold_changed(floor: Floor, held: bool, now_s: float, rules: Rules) -> Step:
 
 def service_stopping(floor: Floor, now_s: float, rules: Rules) -> Step:
     """The sentence that is being said is finished; a caller who speaks is let finish, for a moment; then good-bye."""
-    leaving = replace(floor, leaving=True)
+    leaving = floor._replace(leaving=True)
     if floor.ending.closes:
         return leaving, ()
     if floor.bot is Bot.SPEAKING:
@@ -197,6 +195,6 @@ def _end(floor: Floor) -> ev.EndCall:
 
 def _silenced(floor: Floor) -> Step:
     """Nothing of what was being said, heard or typed goes on."""
-    still = replace(floor, caller=Caller.QUIET, grip=Grip.NONE, contested=False, filling=False, typing=None)
+    still = floor._replace(caller=Caller.QUIET, grip=Grip.NONE, contested=False, filling=False, typing=None)
     timers = (*INTRUSION_TIMERS, *WAIT_TIMERS, "endpoint", "turn_limit", "silence", "keys", "unheard", "leave")
     return still, (ev.Cut(), ev.AbandonTurn(), ev.DropKeys(), *disarm(*timers))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from kamerton.listening.endpointing import endpoint
 from kamerton.listening.segmenter import (
     SegmentEvent,
@@ -46,9 +44,9 @@ def step(
     """Take one event of the ears into account while the bot listens."""
     match event:
         case SpeechSuspected(onset_s):
-            return replace(floor, caller=Caller.SUSPECTED, onset_s=onset_s), ()
+            return floor._replace(caller=Caller.SUSPECTED, onset_s=onset_s), ()
         case SuspicionDropped():
-            return replace(floor, caller=Caller.QUIET), ()
+            return floor._replace(caller=Caller.QUIET), ()
         case SpeechStarted(onset_s):
             begun = opened(floor, onset_s)
             return begun, (
@@ -64,34 +62,33 @@ def step(
         case ev.WordsHeard():
             return _words(floor, event, now_s, rules)
         case ev.EngineEndedUtterance():
-            ended = replace(floor, engine_ended=True)
+            ended = floor._replace(engine_ended=True)
             return begin_pause(ended, floor.ended_s, now_s, rules) if floor.caller is Caller.PAUSED else (ended, ())
 
 
 def _words(floor: Floor, event: ev.WordsHeard, now_s: float, rules: Rules) -> Step:
     covers_s = max(floor.covers_s, min(event.covers_s, now_s))
-    known = replace(floor, completeness=event.completeness, words=True, covers_s=covers_s)
+    known = floor._replace(completeness=event.completeness, words=True, covers_s=covers_s)
     return (known, ()) if floor.caller is Caller.SPEAKING else begin_pause(known, floor.ended_s, now_s, rules)
 
 
 def endpoint_reached(floor: Floor, now_s: float, rules: Rules) -> Step:
     """The pause is long enough: the turn is over."""
     because = endpoint(floor.ended_s, grade(floor), rules.endpointing).because
-    return _end_turn(replace(floor, ceilings=0, unbroken=False), because, floor.ended_s, now_s, rules)
+    return _end_turn(floor._replace(ceilings=0, unbroken=False), because, floor.ended_s, now_s, rules)
 
 
 def limit_reached(floor: Floor, now_s: float, rules: Rules) -> Step:
     """The turn is over because of its length; whoever goes on talking does not interrupt what is said to it."""
     speaking = floor.caller is Caller.SPEAKING
     longest_ms = (now_s - floor.onset_s) * 1000
-    limited = replace(floor, ceilings=floor.ceilings + 1, unbroken=speaking, longest_ms=longest_ms)
+    limited = floor._replace(ceilings=floor.ceilings + 1, unbroken=speaking, longest_ms=longest_ms)
     return _end_turn(limited, "ceiling", now_s, now_s, rules)
 
 
 def _end_turn(floor: Floor, because: str, ended_s: float, now_s: float, rules: Rules) -> Step:
     patience = rules.call.patience
-    ended = replace(
-        floor,
+    ended = floor._replace(
         caller=Caller.QUIET,
         bot=Bot.THINKING,
         answering=floor.turn,
@@ -114,14 +111,14 @@ def final(floor: Floor, event: ev.FinalHeard, now_s: float, rules: Rules) -> Ste
     """The transcript of the turn that is to be answered is there, or will never be."""
     if event.turn != floor.answering or not floor.awaited or floor.bot is not Bot.THINKING:
         return floor, ()
-    known = replace(floor, awaited=False)
+    known = floor._replace(awaited=False)
     if event.failed:
         return _no_transcript(known, now_s, rules)
     if event.own_voice:
         return _own_voice(known, now_s, rules)
     if not event.words and floor.asked_ms < rules.call.patience.noise_ms:
         return _no_turn(known, now_s, rules)
-    understood = replace(known, failures=0, ladder=0, unheard=floor.unheard and not event.words)
+    understood = known._replace(failures=0, ladder=0, unheard=floor.unheard and not event.words)
     if floor.ceilings > (1 if event.words else 0):
         return _cannot_hear(understood, now_s, rules)
     if not event.words:
@@ -134,8 +131,8 @@ def _own_voice(floor: Floor, now_s: float, rules: Rules) -> Step:
     """It was the bot's own voice that took the floor from it: what it was saying is said again."""
     number = floor.interrupted
     if number is None or number == floor.said_again or floor.turn_open:
-        return _no_turn(replace(floor, unheard=True), now_s, rules)
-    again = replace(floor, answering=number, said_again=number, interrupted=None, fillers=0)
+        return _no_turn(floor._replace(unheard=True), now_s, rules)
+    again = floor._replace(answering=number, said_again=number, interrupted=None, fillers=0)
     forgotten = (ev.FadeFiller(), ev.ForgetTurn(floor.answering))
     return again, (*disarm("final", "filler"), *forgotten, ev.Think(number))
 
@@ -150,19 +147,19 @@ def _cannot_hear(floor: Floor, now_s: float, rules: Rules) -> Step:
 
 def _no_transcript(floor: Floor, now_s: float, rules: Rules) -> Step:
     """The recogniser failed on the turn: ask for it again, but not for ever."""
-    failed = replace(floor, failures=floor.failures + 1, ladder=0)
+    failed = floor._replace(failures=floor.failures + 1, ladder=0)
     if failed.failures >= rules.call.recogniser_failures:
-        return recogniser_lost(replace(failed, awaited=True), now_s, rules)
+        return recogniser_lost(failed._replace(awaited=True), now_s, rules)
     asked, said = say_prompt(failed, "not_heard", now_s, rules, answers=floor.answering)
     return asked, (*disarm(*WAIT_TIMERS), *said)
 
 
 def recogniser_lost(floor: Floor, now_s: float, rules: Rules) -> Step:
     """Nothing that the caller says can be understood any more: an honest good-bye, after what is being answered."""
-    deaf = replace(floor, deaf=True)
+    deaf = floor._replace(deaf=True)
     if floor.ending.closes or floor.bot is Bot.SPEAKING or (floor.bot is Bot.THINKING and floor.awaited is False):
         return deaf, ()
-    alone = replace(deaf, caller=Caller.QUIET, contested=False, awaited=False, typing=None)
+    alone = deaf._replace(caller=Caller.QUIET, contested=False, awaited=False, typing=None)
     asked, said = say_goodbye(alone, now_s, rules)
     return asked, (*disarm(*WAIT_TIMERS, "endpoint", "turn_limit", "keys"), ev.Cut(), ev.AbandonTurn(), *said)
 
@@ -173,7 +170,7 @@ def _no_turn(floor: Floor, now_s: float, rules: Rules) -> Step:
     heard, armed = listen(floor, now_s, rules)
     effects = (*disarm(*WAIT_TIMERS), ev.FadeFiller(), ev.ForgetTurn(floor.answering), *armed)
     if floor.asked_ms >= patience.unheard_ms and not floor.unheard and heard.caller is Caller.QUIET:
-        return replace(heard, unheard=True), (*effects, ev.Arm("unheard", now_s + patience.unheard_wait_s))
+        return heard._replace(unheard=True), (*effects, ev.Arm("unheard", now_s + patience.unheard_wait_s))
     return heard, effects
 
 

@@ -40,7 +40,6 @@ class Ears:
     ) -> None:
         self._stt = services.stt
         self._format = audio_format
-        self._clock = clock
         self._post = post
         self._hint = hint
         self._streaming = anyio.CancelScope()
@@ -55,18 +54,13 @@ class Ears:
             post,
             continuous=services.stt.capabilities.continuous,
         )
-
-    def hear(self, frame: AudioFrame) -> None:
+        # What happens for every frame goes straight to the listener.
+        self.hear: Callable[[AudioFrame], None] = self._listener.hear
         """A frame of the caller arrived."""
-        self._listener.hear(frame)
-
-    def said(self, pcm: bytes, now_s: float) -> None:
-        """A frame of our own voice left."""
-        self._listener.said(pcm, now_s)
-
-    def tick(self) -> None:
-        """A frame time passed."""
-        self._listener.tick(self._clock())
+        self.said: Callable[[bytes, float], None] = self._listener.said
+        """A frame of our own voice left, at an instant."""
+        self.tick: Callable[[float], None] = self._listener.tick
+        """A frame time passed, now."""
 
     @property
     def echo_known(self) -> bool:

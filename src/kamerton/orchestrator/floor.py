@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from kamerton.domain.dialogue import Completeness
 from kamerton.listening.endpointing import EndpointingSettings, endpoint
@@ -49,9 +50,11 @@ class Grip(Enum):
     HELD = "held"
 
 
-@dataclass(frozen=True, slots=True)
-class Floor:
-    """Everything the machine remembers. Numbers of turns are the ledger's."""
+class Floor(NamedTuple):
+    """Everything the machine remembers. Numbers of turns are the ledger's.
+
+    A tuple, since a changed copy is made for every event.
+    """
 
     caller: Caller = Caller.QUIET
     bot: Bot = Bot.QUIET
@@ -154,8 +157,7 @@ def disarm(*names: str) -> tuple[Effect, ...]:
 
 def opened(floor: Floor, onset_s: float) -> Floor:
     """A turn of the caller is open."""
-    return replace(
-        floor,
+    return floor._replace(
         caller=Caller.SPEAKING,
         last=floor.last + 1,
         turn=floor.last + 1,
@@ -175,8 +177,7 @@ def opened(floor: Floor, onset_s: float) -> Floor:
 def paused(floor: Floor, ended_s: float, spoken_ms: float) -> Floor:
     """The caller paused in the open turn."""
     run_ms = (ended_s - floor.run_from_s) * 1000
-    return replace(
-        floor,
+    return floor._replace(
         caller=Caller.PAUSED,
         ended_s=ended_s,
         spoken_ms=spoken_ms,
@@ -186,8 +187,7 @@ def paused(floor: Floor, ended_s: float, spoken_ms: float) -> Floor:
 
 def resumed(floor: Floor, at_s: float) -> Floor:
     """The caller goes on; how finished the words sounded before says nothing of how finished they are now."""
-    return replace(
-        floor,
+    return floor._replace(
         caller=Caller.SPEAKING,
         run_from_s=at_s,
         runs=floor.runs + 1,
@@ -212,8 +212,7 @@ def silence_timer(floor: Floor, now_s: float, rules: Rules) -> ev.Arm:
 
 def listen(floor: Floor, now_s: float, rules: Rules) -> Step:
     """The bot has nothing more to say: the caller has the floor, with an open turn or without one."""
-    quiet = replace(
-        floor,
+    quiet = floor._replace(
         bot=Bot.QUIET,
         grip=Grip.NONE,
         contested=False,
@@ -228,7 +227,7 @@ def listen(floor: Floor, now_s: float, rules: Rules) -> Step:
         over_keys = ev.Arm("yield", now_s + rules.call.barge_in.yield_ms / 1000)
         speech = (over_keys,) if quiet.caller is Caller.SPEAKING else ()
         keys = ev.Arm("keys", now_s + rules.call.patience.dtmf_gap_s)
-        return replace(quiet, contested=quiet.turn_open), (keys, *speech, *leave)
+        return quiet._replace(contested=quiet.turn_open), (keys, *speech, *leave)
     if quiet.caller is Caller.PAUSED:
         waiting, armed = begin_pause(quiet, floor.ended_s, now_s, rules)
         return waiting, (*armed, *leave)
@@ -253,8 +252,7 @@ def say_prompt(
     The deadline keeps a voice that hangs from hanging the call.
     """
     number = floor.last + 1 if answers is None else answers
-    asked = replace(
-        floor,
+    asked = floor._replace(
         bot=Bot.THINKING,
         last=max(floor.last, number),
         answering=number,
@@ -277,7 +275,7 @@ def begin_pause(floor: Floor, ended_s: float, now_s: float, rules: Rules) -> Ste
     if rules.lag_s and floor.covers_s < ended_s - _COVERED_S and not floor.engine_ended:
         # The words of the last stretch are on their way, and may be «но …».
         at_s = min(max(at_s, ended_s + _LAG_PATIENCE * rules.lag_s), ended_s + rules.endpointing.ceiling_ms / 1000)
-    return replace(floor, caller=Caller.PAUSED, ended_s=ended_s), (ev.Arm("endpoint", max(now_s, at_s)),)
+    return floor._replace(caller=Caller.PAUSED, ended_s=ended_s), (ev.Arm("endpoint", max(now_s, at_s)),)
 
 
 def grade(floor: Floor) -> Completeness:

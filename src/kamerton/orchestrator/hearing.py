@@ -63,6 +63,8 @@ class Hearing:
         self._ahead = ahead
         self._own_voice = own_voice
         self._over_voice = OwnVoice()
+        self._compared = ("", "")
+        """What was compared with last: as written, and as it is said aloud."""
         self._keys = ""
 
     def open(self, number: int, onset_s: float, audio_from_s: float) -> None:
@@ -147,8 +149,10 @@ class Hearing:
         said = self._own_voice().text or self._over_voice.text
         if not own or not said:
             return False
-        aloud, known = spoken(said, self._services.language), self._over_voice.echo_known
-        return all(repeats_own_words(text, aloud, echo_known=known) for text in own)
+        if said != self._compared[0]:
+            self._compared = (said, spoken(said, self._services.language))
+        known = self._over_voice.echo_known
+        return all(repeats_own_words(text, self._compared[1], echo_known=known) for text in own)
 
     def _grade(self, readings: Sequence[str]) -> Completeness:
         expectation = self._conversation.expectation

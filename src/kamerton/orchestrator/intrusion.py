@@ -8,8 +8,6 @@ on; the caller's turn is heard meanwhile.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from kamerton.listening.segmenter import (
     SpeechPaused,
     SpeechResumed,
@@ -74,21 +72,21 @@ def _contested(floor: Floor, event: MachineEvent, now_s: float, rules: Rules) ->
 
 
 def _suspected(floor: Floor, onset_s: float) -> Step:
-    suspected = replace(floor, caller=Caller.SUSPECTED, onset_s=onset_s)
+    suspected = floor._replace(caller=Caller.SUSPECTED, onset_s=onset_s)
     if floor.protected or not floor.audible:
         return suspected, ()
-    return replace(suspected, grip=Grip.DUCKED), (ev.Duck(),)
+    return suspected._replace(grip=Grip.DUCKED), (ev.Duck(),)
 
 
 def _suspicion_dropped(floor: Floor) -> Step:
-    dropped = replace(floor, caller=Caller.QUIET, grip=Grip.NONE)
+    dropped = floor._replace(caller=Caller.QUIET, grip=Grip.NONE)
     if floor.grip is Grip.NONE:
         return dropped, ()
     return dropped, (ev.Unduck(), ev.Verdict("ignored", floor.onset_s))
 
 
 def _started(floor: Floor, onset_s: float, now_s: float, rules: Rules) -> Step:
-    begun = replace(opened(floor, onset_s), contested=True)
+    begun = opened(floor, onset_s)._replace(contested=True)
     effects: list[Effect] = [ev.OpenTurn(begun.turn, onset_s), turn_limit(begun, now_s, rules)]
     if not floor.protected:
         barge_in = rules.call.barge_in
@@ -106,7 +104,7 @@ def _paused(floor: Floor, ended_s: float, spoken_ms: float, now_s: float, rules:
         effects.append(ev.Arm("decide", now_s + rules.call.barge_in.decide_ms / 1000))
         if floor.grip is Grip.HELD and not floor.audible:
             # Nothing was silenced: an answer that becomes ready need not wait for the verdict on a short sound.
-            silent = replace(silent, grip=Grip.NONE)
+            silent = silent._replace(grip=Grip.NONE)
             effects.append(ev.Resume())
     return silent, tuple(effects)
 
@@ -121,8 +119,7 @@ def _resumed(floor: Floor, at_s: float, now_s: float, rules: Rules) -> Step:
 
 
 def _words(floor: Floor, event: ev.WordsHeard, now_s: float, rules: Rules) -> Step:
-    known = replace(
-        floor,
+    known = floor._replace(
         completeness=event.completeness,
         words=not event.backchannel,
         covers_s=max(floor.covers_s, event.covers_s),
@@ -136,11 +133,11 @@ def _timer(floor: Floor, name: str, now_s: float, rules: Rules) -> Step | None:
     if name not in (*INTRUSION_TIMERS, "endpoint", "turn_limit"):
         return None
     if name == "decide" and floor.unbroken:
-        return replace(floor, unbroken=False), ()
+        return floor._replace(unbroken=False), ()
     if floor.protected:
         return floor, ()
     if name == "hold" and floor.caller is Caller.SPEAKING:
-        return replace(floor, grip=Grip.HELD), (ev.Hold(),)
+        return floor._replace(grip=Grip.HELD), (ev.Hold(),)
     if name == "yield" and floor.caller is Caller.SPEAKING:
         return _yield_floor(floor, now_s, rules)
     if name == "decide" and floor.caller is Caller.PAUSED:
@@ -163,8 +160,7 @@ def _yield_floor(floor: Floor, now_s: float, rules: Rules) -> Step:
         effects.append(ev.Verdict("yielded", floor.onset_s))
     if floor.bot is not Bot.QUIET:
         effects.append(ev.TakeFloor(floor.turn, over, floor.onset_s))
-    taken = replace(
-        floor,
+    taken = floor._replace(
         contested=False,
         grip=Grip.NONE,
         bot=Bot.QUIET,
@@ -184,7 +180,7 @@ def _yield_floor(floor: Floor, now_s: float, rules: Rules) -> Step:
 
 def _give_back(floor: Floor) -> Step:
     """It was a backchannel or noise: the bot goes on."""
-    given = replace(floor, caller=Caller.QUIET, contested=False, grip=Grip.NONE, unbroken=False)
+    given = floor._replace(caller=Caller.QUIET, contested=False, grip=Grip.NONE, unbroken=False)
     effects: list[Effect] = [*disarm(*INTRUSION_TIMERS, "turn_limit"), ev.AbandonTurn(), _loosened(floor)]
     if floor.audible and not floor.protected:
         effects.append(ev.Verdict("resumed", floor.onset_s))
@@ -195,7 +191,7 @@ def _bot_finished(floor: Floor, now_s: float, rules: Rules) -> Step:
     """The bot came to its end by itself while the caller was speaking: the turn has the floor, if it is one."""
     murmur = floor.caller is Caller.PAUSED and not _is_speech(floor, rules)
     if floor.ending.closes and murmur:
-        return replace(floor, caller=Caller.QUIET, contested=False), (ev.AbandonTurn(), ev.EndCall("completed"))
+        return floor._replace(caller=Caller.QUIET, contested=False), (ev.AbandonTurn(), ev.EndCall("completed"))
     if murmur and floor.protected:
         given, effects = _give_back(floor)
         heard, armed = listen(given, now_s, rules)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from kamerton.orchestrator import turn_events as ev
 from kamerton.orchestrator.caller_turn import deadlines
 from kamerton.orchestrator.floor import (
@@ -29,11 +27,10 @@ def pressed(floor: Floor, event: ev.KeysPressed, now_s: float, rules: Rules) -> 
     if floor.typing is not None:
         return _more(floor, now_s, gap_s)
     number = floor.last + 1
-    begun = replace(floor, last=number, typing=number)
+    begun = floor._replace(last=number, typing=number)
     if floor.bot is Bot.SPEAKING and not floor.interruptible:
         return begun, (ev.OpenKeys(number),)
-    typed = replace(
-        begun,
+    typed = begun._replace(
         caller=Caller.QUIET,
         bot=Bot.QUIET,
         grip=Grip.NONE,
@@ -55,7 +52,7 @@ def _more(floor: Floor, now_s: float, gap_s: float) -> Step:
     armed: tuple[Effect, ...] = () if waits else (ev.Arm("keys", now_s + gap_s),)
     if waits or not floor.turn_open:
         return floor, armed
-    ignored = replace(floor, caller=Caller.QUIET, contested=False, grip=Grip.NONE)
+    ignored = floor._replace(caller=Caller.QUIET, contested=False, grip=Grip.NONE)
     return ignored, (*disarm(*INTRUSION_TIMERS, "turn_limit"), ev.AbandonTurn(), ev.Resume(), *armed)
 
 
@@ -65,8 +62,7 @@ def gap_passed(floor: Floor, now_s: float, rules: Rules) -> Step:
         return floor, ()
     if floor.caller is Caller.SPEAKING and not floor.protected:
         return floor, (ev.Arm("keys", now_s + _SPEECH_S),)
-    ended = replace(
-        floor,
+    ended = floor._replace(
         caller=Caller.QUIET,
         bot=Bot.THINKING,
         grip=Grip.NONE,

@@ -174,7 +174,7 @@ class Orchestrator:
         """Write due frames. A fault ends this call; the clock, which all calls share, goes on."""
         try:
             self._playout.tick(frames)
-            self._ears.tick()
+            self._ears.tick(self._clock())
         except Exception as error:  # the boundary between a call and the clock
             self._fail(error)
 

@@ -154,7 +154,12 @@ class Intake:
         if sink is None:
             self._wait(pcm)
             return
-        self._deliver(sink, pcm)
+        frame = AudioFrame(pcm, self._format, self._next_sample)
+        self._next_sample += self._frame_samples
+        try:
+            sink.on_audio(frame)
+        except Exception as error:  # the boundary between a call and what feeds all calls
+            self._failed(error)
 
     def _deliver(self, sink: MediaSink, pcm: bytes) -> None:
         frame = AudioFrame(pcm, self._format, self._next_sample)

@@ -27,15 +27,15 @@ NOW_S = 10.0
 SPEAKING = Floor(bot=Bot.SPEAKING)
 PROTECTED = Floor(bot=Bot.SPEAKING, interruptible=False)
 OPEN = Floor(last=1, turn=1, onset_s=9.5, run_from_s=9.5)
-CONTESTED = replace(OPEN, caller=Caller.SPEAKING, bot=Bot.SPEAKING, grip=Grip.DUCKED, contested=True)
-HELD = replace(CONTESTED, caller=Caller.PAUSED, grip=Grip.HELD, ended_s=9.9, spoken_ms=300, longest_ms=300)
+CONTESTED = OPEN._replace(caller=Caller.SPEAKING, bot=Bot.SPEAKING, grip=Grip.DUCKED, contested=True)
+HELD = CONTESTED._replace(caller=Caller.PAUSED, grip=Grip.HELD, ended_s=9.9, spoken_ms=300, longest_ms=300)
 AWAITED = Floor(bot=Bot.THINKING, last=1, turn=1, answering=1, awaited=True, asked_ms=1000)
-THINKING = replace(AWAITED, awaited=False)
-FILLING = replace(THINKING, filling=True)
-OVER_THOUGHT = replace(THINKING, caller=Caller.SPEAKING, contested=True, last=2, turn=2, onset_s=9.5, run_from_s=9.5)
-PAUSED = replace(OPEN, caller=Caller.PAUSED, ended_s=9.9, spoken_ms=1000, longest_ms=1000)
+THINKING = AWAITED._replace(awaited=False)
+FILLING = THINKING._replace(filling=True)
+OVER_THOUGHT = THINKING._replace(caller=Caller.SPEAKING, contested=True, last=2, turn=2, onset_s=9.5, run_from_s=9.5)
+PAUSED = OPEN._replace(caller=Caller.PAUSED, ended_s=9.9, spoken_ms=1000, longest_ms=1000)
 TYPING = Floor(last=1, typing=1)
-TALKER = replace(OVER_THOUGHT, unbroken=True, ceilings=1)
+TALKER = OVER_THOUGHT._replace(unbroken=True, ceilings=1)
 
 
 def after(floor: Floor, event: ev.MachineEvent) -> tuple[Floor, list[str]]:
@@ -78,7 +78,7 @@ LOST = ["Cut", "AbandonTurn", "say recognition_goodbye!", "+think"]
         (PROTECTED, SpeechStarted(9.9), ["OpenTurn", "+turn_limit"]),
         (Floor(), SpeechStarted(9.9), ["OpenTurn", "+turn_limit"]),
         (AWAITED, SpeechStarted(9.9), ["OpenTurn", "+turn_limit", "+hold", "+yield"]),
-        (replace(AWAITED, unbroken=True), SpeechStarted(9.9), ["OpenTurn", "+turn_limit"]),
+        (AWAITED._replace(unbroken=True), SpeechStarted(9.9), ["OpenTurn", "+turn_limit"]),
         (CONTESTED, ev.TimerFired("hold"), ["Hold"]),
         (CONTESTED, ev.TimerFired("yield"), ["Cut", "yielded", "TakeFloor", "+turn_limit"]),
         (CONTESTED, words(Completeness.PLAUSIBLE), ["Cut", "yielded", "TakeFloor", "+turn_limit"]),
@@ -96,22 +96,22 @@ LOST = ["Cut", "AbandonTurn", "say recognition_goodbye!", "+think"]
         (OVER_THOUGHT, words(Completeness.COMPLETE, turn=2), ["Cut", "TakeFloor", "+turn_limit"]),
         (OVER_THOUGHT, ev.TimerFired("filler"), ["+filler"]),
         (
-            replace(OVER_THOUGHT, caller=Caller.PAUSED, longest_ms=300),
+            OVER_THOUGHT._replace(caller=Caller.PAUSED, longest_ms=300),
             words(Completeness.UNKNOWN, backchannel=True, turn=2),
             ["AbandonTurn", "Unduck"],
         ),
-        (replace(OVER_THOUGHT, grip=Grip.HELD), SpeechPaused(9.9, 300.0), ["PauseTurn", "+decide", "Resume"]),
-        (replace(OVER_THOUGHT, filling=True), ev.TimerFired("yield"), ["Cut", "yielded", "TakeFloor", "+turn_limit"]),
+        (OVER_THOUGHT._replace(grip=Grip.HELD), SpeechPaused(9.9, 300.0), ["PauseTurn", "+decide", "Resume"]),
+        (OVER_THOUGHT._replace(filling=True), ev.TimerFired("yield"), ["Cut", "yielded", "TakeFloor", "+turn_limit"]),
         (TALKER, words(Completeness.COMPLETE, turn=2), []),
         (TALKER, SpeechPaused(9.9, 300.0), ["PauseTurn", "+decide"]),
         (SPEAKING, ev.BotSettled(filler=False, played=True, last=True), ["+silence"]),
         (SPEAKING, ev.BotSettled(filler=False, played=True, last=False), []),
         (SPEAKING, ev.BotSettled(filler=True, played=True, last=True), ["+silence"]),
         (SPEAKING, ev.BotSettled(filler=False, played=False, last=True), ["say apology", "+think"]),
-        (replace(SPEAKING, prompting=True), ev.BotSettled(filler=False, played=False, last=True), ["+silence"]),
-        (replace(SPEAKING, ending=Ending.HANG_UP), ev.BotSettled(filler=False, played=True, last=True), ["EndCall"]),
+        (SPEAKING._replace(prompting=True), ev.BotSettled(filler=False, played=False, last=True), ["+silence"]),
+        (SPEAKING._replace(ending=Ending.HANG_UP), ev.BotSettled(filler=False, played=True, last=True), ["EndCall"]),
         (
-            replace(SPEAKING, ending=Ending.TRANSFER),
+            SPEAKING._replace(ending=Ending.TRANSFER),
             ev.BotSettled(filler=False, played=True, last=True),
             ["say operator_unavailable", "+think"],
         ),
@@ -120,7 +120,7 @@ LOST = ["Cut", "AbandonTurn", "say recognition_goodbye!", "+think"]
         (Floor(Caller.SUSPECTED, Bot.SPEAKING, Grip.DUCKED), ev.StopPressed(), ["Cut", "+silence"]),
         (PROTECTED, ev.StopPressed(), []),
         (Floor(), ev.StopPressed(), []),
-        (replace(OPEN, caller=Caller.SPEAKING), SpeechPaused(9.9, 800.0), ["PauseTurn", "+endpoint"]),
+        (OPEN._replace(caller=Caller.SPEAKING), SpeechPaused(9.9, 800.0), ["PauseTurn", "+endpoint"]),
         (PAUSED, words(Completeness.COMPLETE), ["+endpoint"]),
         (PAUSED, SpeechResumed(NOW_S), ["ResumeTurn"]),
         (PAUSED, ev.TimerFired("endpoint"), ["EndTurn", "+filler", "+final", "+think"]),
@@ -130,20 +130,20 @@ LOST = ["Cut", "AbandonTurn", "say recognition_goodbye!", "+think"]
         (THINKING, ev.FinalHeard(1, words=True), []),
         (AWAITED, ev.FinalHeard(1, words=False, failed=True), ["say not_heard", "+think"]),
         (AWAITED, ev.FinalHeard(1, words=False), ["say not_heard", "+think"]),
-        (replace(AWAITED, asked_ms=200), ev.FinalHeard(1, words=False), ["FadeFiller", "ForgetTurn", "+silence"]),
+        (AWAITED._replace(asked_ms=200), ev.FinalHeard(1, words=False), ["FadeFiller", "ForgetTurn", "+silence"]),
         (
-            replace(AWAITED, asked_ms=380),
+            AWAITED._replace(asked_ms=380),
             ev.FinalHeard(1, words=False),
             ["FadeFiller", "ForgetTurn", "+silence", "+unheard"],
         ),
-        (replace(AWAITED, failures=2), ev.FinalHeard(1, words=False, failed=True), LOST),
+        (AWAITED._replace(failures=2), ev.FinalHeard(1, words=False, failed=True), LOST),
         (AWAITED, ev.RecogniserGone(), LOST),
         (SPEAKING, ev.RecogniserGone(), []),
-        (replace(SPEAKING, deaf=True), ev.BotSettled(False, True, True), ["say recognition_goodbye!", "+think"]),
-        (replace(AWAITED, ceilings=1), ev.FinalHeard(1, words=True), ["Think"]),
-        (replace(AWAITED, ceilings=1), ev.FinalHeard(1, words=False), ["say cannot_hear", "+think"]),
-        (replace(AWAITED, ceilings=2), ev.FinalHeard(1, words=True), ["say cannot_hear", "+think"]),
-        (replace(AWAITED, ceilings=3), ev.FinalHeard(1, words=True), ["say line_goodbye!", "+think"]),
+        (SPEAKING._replace(deaf=True), ev.BotSettled(False, True, True), ["say recognition_goodbye!", "+think"]),
+        (AWAITED._replace(ceilings=1), ev.FinalHeard(1, words=True), ["Think"]),
+        (AWAITED._replace(ceilings=1), ev.FinalHeard(1, words=False), ["say cannot_hear", "+think"]),
+        (AWAITED._replace(ceilings=2), ev.FinalHeard(1, words=True), ["say cannot_hear", "+think"]),
+        (AWAITED._replace(ceilings=3), ev.FinalHeard(1, words=True), ["say line_goodbye!", "+think"]),
         (AWAITED, ev.TimerFired("final"), ["say not_heard", "+think"]),
         (AWAITED, ev.TimerFired("filler"), ["SayFiller"]),
         (AWAITED, ev.TimerFired("think"), ["Cut", "say apology", "+think"]),
@@ -163,28 +163,28 @@ LOST = ["Cut", "AbandonTurn", "say recognition_goodbye!", "+think"]
         (TYPING, ev.TimerFired("keys"), ["EndKeys", "Think", "+filler", "+final", "+think"]),
         (TYPING, SpeechStarted(9.9), ["OpenTurn", "+turn_limit", "+hold", "+yield"]),
         (
-            replace(TYPING, caller=Caller.PAUSED, contested=True, turn=2, last=2, longest_ms=300),
+            TYPING._replace(caller=Caller.PAUSED, contested=True, turn=2, last=2, longest_ms=300),
             ev.TimerFired("decide"),
             ["AbandonTurn", "Unduck"],
         ),
         (
-            replace(TYPING, caller=Caller.SPEAKING, contested=True, turn=2, last=2),
+            TYPING._replace(caller=Caller.SPEAKING, contested=True, turn=2, last=2),
             ev.TimerFired("yield"),
             ["DropKeys", "Cut", "+turn_limit"],
         ),
-        (replace(PROTECTED, typing=1, last=1), ev.BotSettled(False, True, True), ["+keys"]),
+        (PROTECTED._replace(typing=1, last=1), ev.BotSettled(False, True, True), ["+keys"]),
         (
             PROTECTED,
             ev.TimerFired("call_limit"),
             ["Cut", "AbandonTurn", "DropKeys", "say max_length!", "+think", "+call_limit"],
         ),
-        (replace(SPEAKING, ending=Ending.HANG_UP), ev.TimerFired("call_limit"), ["+call_limit"]),
-        (replace(SPEAKING, limit_passed=True), ev.TimerFired("call_limit"), ["EndCall"]),
+        (SPEAKING._replace(ending=Ending.HANG_UP), ev.TimerFired("call_limit"), ["+call_limit"]),
+        (SPEAKING._replace(limit_passed=True), ev.TimerFired("call_limit"), ["EndCall"]),
         (SPEAKING, ev.ServiceStopping(), ["FinishSentence"]),
-        (replace(SPEAKING, leaving=True), ev.BotSettled(False, True, True), ["say service_goodbye!", "+think"]),
+        (SPEAKING._replace(leaving=True), ev.BotSettled(False, True, True), ["say service_goodbye!", "+think"]),
         (Floor(), ev.ServiceStopping(), ["Cut", "AbandonTurn", "DropKeys", "say service_goodbye!", "+think"]),
-        (replace(OPEN, caller=Caller.SPEAKING), ev.ServiceStopping(), ["+leave"]),
-        (replace(PAUSED, leaving=True), ev.TimerFired("endpoint"), ["EndTurn", "say service_goodbye!", "+think"]),
+        (OPEN._replace(caller=Caller.SPEAKING), ev.ServiceStopping(), ["+leave"]),
+        (PAUSED._replace(leaving=True), ev.TimerFired("endpoint"), ["EndTurn", "say service_goodbye!", "+think"]),
     ],
 )
 def test_effects(floor: Floor, event: ev.MachineEvent, expected: list[str]) -> None:
@@ -215,16 +215,16 @@ def test_a_suspicion_leaves_an_awaited_transcript_awaited() -> None:
 
 
 def test_speech_is_told_from_a_murmur_by_its_longest_stretch() -> None:
-    long_enough = replace(HELD, longest_ms=500)
+    long_enough = HELD._replace(longest_ms=500)
     assert after(long_enough, ev.TimerFired("decide"))[1] == ["Cut", "yielded", "TakeFloor", "+endpoint"]
-    twice = replace(HELD, spoken_ms=970, longest_ms=360)
+    twice = HELD._replace(spoken_ms=970, longest_ms=360)
     assert after(twice, ev.TimerFired("decide"))[1] == ["AbandonTurn", "Resume", "resumed"]
 
 
 def test_a_third_stretch_of_speech_takes_the_floor_soon() -> None:
-    resumed, _ = step(replace(HELD, runs=1), SpeechResumed(NOW_S), NOW_S, RULES)
+    resumed, _ = step(HELD._replace(runs=1), SpeechResumed(NOW_S), NOW_S, RULES)
     assert yield_at(HELD) == pytest.approx(NOW_S + 0.56)
-    assert yield_at(replace(resumed, caller=Caller.PAUSED)) == pytest.approx(NOW_S + 0.15)
+    assert yield_at(resumed._replace(caller=Caller.PAUSED)) == pytest.approx(NOW_S + 0.15)
 
 
 def yield_at(floor: Floor) -> float:
@@ -239,7 +239,7 @@ def test_keys_never_share_a_turn_with_words_that_may_still_come() -> None:
 
 
 def test_answering_resets_the_silence_ladder() -> None:
-    thinking, _ = after(replace(AWAITED, ladder=1), ev.FinalHeard(1, words=True))
+    thinking, _ = after(AWAITED._replace(ladder=1), ev.FinalHeard(1, words=True))
     assert thinking.ladder == 0
 
 
@@ -253,7 +253,7 @@ def test_the_last_line_of_a_call_is_never_interruptible_but_the_goodbye_to_a_sil
 def test_a_reply_that_comes_after_the_caller_took_the_floor_is_ignored() -> None:
     listening = Floor(Caller.SPEAKING, turn=2, last=2)
     assert step(listening, ev.ReplyReady(1, True, Ending.HANG_UP), NOW_S, RULES) == (listening, ())
-    other = replace(THINKING, answering=7)
+    other = THINKING._replace(answering=7)
     assert step(other, ev.ReplyReady(1, True, Ending.GO_ON), NOW_S, RULES) == (other, ())
 
 
@@ -263,7 +263,7 @@ def endpoint_at(effects: tuple[ev.Effect, ...]) -> float:
 
 def test_a_recogniser_that_lags_is_waited_for_in_proportion() -> None:
     rules = replace(RULES, lag_s=0.3)
-    speaking = replace(OPEN, caller=Caller.SPEAKING)
+    speaking = OPEN._replace(caller=Caller.SPEAKING)
     said_yes, _ = step(speaking, ev.WordsHeard(1, Completeness.COMPLETE, False, covers_s=9.7), 9.95, rules)
     paused, effects = step(said_yes, SpeechPaused(9.9, 400.0), NOW_S, rules)
     assert endpoint_at(effects) == pytest.approx(9.9 + 0.45)

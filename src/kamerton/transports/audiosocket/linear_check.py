@@ -15,8 +15,8 @@ from kamerton.domain.audio import SAMPLE_BYTES
 
 JUDGED_BYTES: Final = 8000
 """Judged together: a second of sound in a compressed form, half of one in linear."""
-WINDOWS: Final = 20
-"""So many times; a stream that passed all of them is not looked at any more."""
+WINDOWS: Final = 4
+"""So many times; a stream that passed all of them is not looked at any more. Compressed audio fails the first."""
 GAP_S: Final = 0.1
 """A longer pause between two messages begins the count anew: pauses must not pass for a slow pace."""
 LOUD_SAMPLE: Final = 8192
