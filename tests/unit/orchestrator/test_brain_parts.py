@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -360,3 +361,17 @@ async def test_a_thread_worker_returns_what_the_work_returns_and_lets_its_errors
         assert await worker.run(lambda: 6 * 7) == 42
         with pytest.raises(ZeroDivisionError):
             await worker.run(lambda: 1 / 0)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_thread_that_hangs_is_left_behind() -> None:
+    release = threading.Event()
+    with ThreadWorker(1, "lab", join_s=0.01) as worker:
+        with anyio.move_on_after(0.01) as waiting:
+            await worker.run(release.wait)
+        assert waiting.cancelled_caught
+    hung = next(thread for thread in threading.enumerate() if thread.name == "lab_0")
+    assert hung.daemon
+    release.set()
+    hung.join()
