@@ -114,7 +114,7 @@ async def open_doors(engine: Engine, settings: Settings, *, web: bool = True) ->
         "files_open": ("Files that the process has open", lambda: float(files.open)),
         "files_limit": ("Files that the process may open", lambda: float(files.limit)),
     }
-    _follow_frames(engine)
+    _follow_figures(engine)
     metrics = DoorMetrics(counters, troubles, gauges)
     engine.metrics.registry.register(metrics)
     try:
@@ -141,9 +141,11 @@ def what_keeps_calls_away(engine: Engine, gate: CallGate, files: OpenFiles) -> M
     return {part: why for part, why in parts.items() if why}
 
 
-def _follow_frames(engine: Engine) -> None:
-    """Figures of the clock, counted where they arise, shown at `/metrics` as well."""
-    metronome, figures = engine.services.metronome, engine.metrics.figures
+def _follow_figures(engine: Engine) -> None:
+    """Figures that are counted where they arise, shown at `/metrics` as well."""
+    metronome, vad, figures = engine.services.metronome, engine.services.vad, engine.metrics.figures
+    guessed = "Windows judged by loudness, since the voice activity network did not answer"
+    figures.count("kamerton_vad_windows_guessed", guessed, lambda: vad.windows_guessed)
     late = "Frames sent more than a frame after their instant"
     figures.count("kamerton_frames_late", late, lambda: metronome.late_frames)
     skipped = "Frames never sent, since the process was held up for too long"
@@ -168,6 +170,7 @@ def runtime_figures(engine: Engine, gate: CallGate) -> Mapping[str, Any]:
         "skipped_frames": metronome.skipped_frames,
         "vad_inferences": vad.inferences,
         "vad_windows": vad.windows_judged,
+        "vad_windows_guessed": vad.windows_guessed,
         "recognizer": asdict(engine.recognizer()),
     }
 

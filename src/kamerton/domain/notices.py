@@ -145,12 +145,11 @@ CallCondition = Literal[
     "recognizer_lost",
     "recognizer_reconnected",
     "talker_bound",
-    "vad_fallback",
 ]
 """`echo_found` our own voice comes back and is measured (once per call) · `frames_missing` frames that the line lost
 and that were filled · `line_held` the caller put us on hold · `recognizer_failed` a turn without words because of the
 engine · `recognizer_lost`, `recognizer_reconnected` its stream ended, another one was opened · `talker_bound` a turn
-ended because it went on for too long · `vad_fallback` speech was judged by its level: the network did not answer."""
+ended because it went on for too long."""
 
 
 @dataclass(frozen=True, slots=True)
