@@ -49,6 +49,10 @@ LEAD_IN_MS: Final = 200
 """Silence put before the turn. With it and 300 ms of look-back 28 of 29 recordings are read word for word; with 0, 150,
 250 or 300 ms, or another look-back, 23 to 28. Any lead-in beats none: «20 5» without, «25» with."""
 
+OTHER_LEAD_IN_MS: Final = 300.0
+"""For a turn in which nothing was read although it is long: a turn that begins with its first sound is sometimes read
+as nothing (1 in 64), and moved a little it is read."""
+
 SHORTEST_WINDOW_FRAMES: Final = 600
 """Encoder window in 10 ms frames. Reads as well as 700 and 1000, on clean recordings and in noise 20 to 6 dB below them
 (159 and 158 of 203 turns right), and a decode costs an eighth less than with 700; with 500 noise costs turns."""
@@ -127,18 +131,25 @@ class WhisperEngine:
         Raises:
             EngineError: the hint's language is none of `LANGUAGES`.
         """
+        transcript, speech_s = self._transcribe(request, LEAD_IN_MS)
+        if not transcript.text and speech_s > SHORT_TURN_S:
+            transcript, _ = self._transcribe(request, OTHER_LEAD_IN_MS)
+        return transcript
+
+    def _transcribe(self, request: DecodeRequest, lead_in_ms: float) -> tuple[Transcript, float]:
+        """One way of reading a turn, and the turn's length."""
         tokenizer = self._tokenizer(request.hint)
-        encoded, speech_s = self._encode(request.pcm, request.format)
+        encoded, speech_s = self._encode(request.pcm, request.format, lead_in_ms)
         prompt_tokens = self._hint_tokens(tokenizer, request.hint)
         hinted = self._read(tokenizer, encoded, speech_s, prompt_tokens) if prompt_tokens else None
         if hinted is not None and not needs_plain_reading(hinted):
-            return transcript_of(None, hinted)
+            return transcript_of(None, hinted), speech_s
         plain = self._read(tokenizer, encoded, speech_s, [])
         if speech_s <= SHORT_TURN_S and is_wordless(plain, hinted):
             # A short «да» under noise looks like noise when it is read plainly or for another answer.
             short_answers = self._hint_tokens(tokenizer, RecognitionHint(request.hint.language, SHORT_ANSWERS))
             hinted = self._read(tokenizer, encoded, speech_s, short_answers)
-        return transcript_of(plain, hinted)
+        return transcript_of(plain, hinted), speech_s
 
     def unload(self) -> None:
         """Free the model's memory."""
@@ -157,12 +168,12 @@ class WhisperEngine:
             )
         return self._tokenizers[language]
 
-    def _encode(self, pcm: bytes, audio_format: AudioFormat) -> tuple[Any, float]:
+    def _encode(self, pcm: bytes, audio_format: AudioFormat, lead_in_ms: float) -> tuple[Any, float]:
         np = self._np
         speech = np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
         if audio_format != WIDEBAND:
             speech = self._soxr.resample(speech, audio_format.rate_hz, WIDEBAND.rate_hz)
-        lead_in = np.zeros(WIDEBAND.samples(LEAD_IN_MS), np.float32)
+        lead_in = np.zeros(WIDEBAND.samples(lead_in_ms), np.float32)
         features = self._model.feature_extractor(np.concatenate([lead_in, speech]))
         window = window_frames(features.shape[1])
         missing = max(0, window - features.shape[1])
