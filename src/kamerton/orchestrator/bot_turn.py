@@ -184,6 +184,8 @@ def service_stopping(floor: Floor, now_s: float, rules: Rules) -> Step:
 
 def _leave_now(floor: Floor, now_s: float, rules: Rules) -> Step:
     """The service stops: the good-bye is said without waiting for anybody."""
+    if floor.ending.closes:
+        return floor, ()
     stopped, effects = _silenced(floor)
     asked, said = say_prompt(stopped, "service_goodbye", now_s, rules, Ending.HANG_UP)
     return asked, (*effects, *said)

@@ -44,7 +44,8 @@ class Ears:
         self._hint = hint
         self._streaming = anyio.CancelScope()
         self._tries = 0
-        self._recogniser = Recogniser(clock, self._stream_broke)
+        continuous = services.stt.capabilities.continuous
+        self._recogniser = Recogniser(clock, self._stream_broke, continuous=continuous)
         self._listener = Listener(
             audio_format,
             services.vad,
@@ -52,7 +53,7 @@ class Ears:
             services.listening,
             clock,
             post,
-            continuous=services.stt.capabilities.continuous,
+            continuous=continuous,
         )
         # What happens for every frame goes straight to the listener.
         self.hear: Callable[[AudioFrame], None] = self._listener.hear

@@ -34,12 +34,14 @@ class _KeptTurn:
 class Recogniser:
     """`TurnAudio` of one call. Plain calls on the loop; none of them raises.
 
-    `lost` is told why, when the engine raised: its stream is not used any more.
+    `lost` is told why, when the engine raised: its stream is not used any more. A `continuous` engine is given the
+    audio of a turn that it has not heard before it is told of the turn.
     """
 
-    def __init__(self, clock: Callable[[], float], lost: Callable[[str], None]) -> None:
+    def __init__(self, clock: Callable[[], float], lost: Callable[[str], None], *, continuous: bool = False) -> None:
         self._clock = clock
         self._lost = lost
+        self._continuous = continuous
         self._stream: SttStream | None = None
         self._open: _KeptTurn | None = None
         self._ended: list[_KeptTurn] = []
@@ -67,12 +69,7 @@ class Recogniser:
             if len(turn.frames) > _LONGEST_FRAMES:
                 del turn.frames[0]
                 self._dropped_frames += 1
-        stream = self._stream
-        if stream is not None:
-            try:
-                stream.push(frame)
-            except Exception as error:  # the boundary to an engine: its fault costs its stream
-                self._give_up(error)
+        self._push(frame)
 
     def pause(self) -> None:
         """The caller paused."""
@@ -119,7 +116,18 @@ class Recogniser:
             self._ended = [turn for turn in self._ended if turn.number > event.turn]
 
     def _tell_whole(self, turn: _KeptTurn) -> None:
+        if self._continuous:
+            for frame in turn.frames:
+                self._push(frame)
         self._tell(lambda stream: stream.begin_turn(turn.number, turn.hint, turn.frames))
+
+    def _push(self, frame: AudioFrame) -> None:
+        stream = self._stream
+        if stream is not None:
+            try:
+                stream.push(frame)
+            except Exception as error:  # the boundary to an engine: its fault costs its stream
+                self._give_up(error)
 
     def _tell(self, told: Callable[[SttStream], None]) -> None:
         if self._stream is None:
