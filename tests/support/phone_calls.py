@@ -28,6 +28,8 @@ FRAMES_PER_S = 50
 AUDIBLE_POWER = 32768.0**2 * 10 ** (-50 / 10)
 _NUMBERS = itertools.count(79990000001)
 """Every phone calls from a number of its own, by which Asterisk's events are told apart."""
+LAST_EVENTS = 40
+"""So many events are shown with a failure."""
 
 
 async def until(condition: Callable[[], object], seconds: float, what: str) -> None:
@@ -112,6 +114,17 @@ class Caller:
         await until(lambda: self.line.ended_by == "bot", within_s, "the exchange's hang-up")
 
 
+async def _announced(caller: Caller, extension: str) -> None:
+    """Wait for the dialplan's announcement; without it, say what Asterisk told instead."""
+    manager, number = caller.manager, caller.phone.model.number
+    try:
+        await until(lambda: manager.call_of(number), 5, f"the dialplan's announcement of a call to {extension}")
+    except AssertionError as missing:
+        told = "\n".join(str(event) for event in manager.events[-LAST_EVENTS:])
+        missing.add_note(f"the phone's number is {number}; Asterisk's last events:\n{told}")
+        raise
+
+
 @asynccontextmanager
 async def calling(
     exchange: AsteriskServer, manager: Manager, extension: str, model: PhoneModel | None = None, *, muted: bool = False
@@ -128,9 +141,7 @@ async def calling(
         tasks.start_soon(metronome.run)
         async with line_on(phone, line, extension):
             caller = Caller(phone, line, manager)
-            await until(
-                lambda: manager.call_of(model.number), 5, f"the dialplan's announcement of a call to {extension}"
-            )
+            await _announced(caller, extension)
             yield caller
         tasks.cancel_scope.cancel()
 
