@@ -1,10 +1,5 @@
 from kamerton.testing.tts_conformance import TextToSpeechConformance
-from kamerton.tts.standin import BabbleTextToSpeech, IndexedToneTextToSpeech, ToneTextToSpeech
-
-
-class TestTone(TextToSpeechConformance):
-    def make_voice(self) -> ToneTextToSpeech:
-        return ToneTextToSpeech()
+from kamerton.tts.standin import BabbleTextToSpeech, IndexedToneTextToSpeech
 
 
 class TestIndexedTones(TextToSpeechConformance):

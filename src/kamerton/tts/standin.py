@@ -30,44 +30,6 @@ def _check_language(language: str) -> None:
         raise EngineError(f"the stand-in voice plays {', '.join(_LANGUAGES)}, not '{language}'; choose one of them")
 
 
-class ToneTextToSpeech:
-    """Answers any text at once with one tone of a fixed length, as one chunk.
-
-    Args:
-        duration_ms: length of the tone, whatever the text.
-    """
-
-    def __init__(self, *, duration_ms: float = 3000.0) -> None:
-        self._duration_ms = duration_ms
-
-    @property
-    def name(self) -> str:
-        """Identity for cache keys."""
-        return f"tone-{self._duration_ms:g}ms"
-
-    @property
-    def capabilities(self) -> TtsCapabilities:
-        """Every assistant's language; a streamed text is awaited to its end."""
-        return TtsCapabilities(_LANGUAGES, streams_text=False)
-
-    async def speak(
-        self, text: str | AsyncIterable[str], *, language: str, audio_format: AudioFormat
-    ) -> AsyncGenerator[SpeechChunk, None]:
-        """Yield the tone; nothing for a text without words.
-
-        Raises:
-            EngineError: a language that no assistant has.
-        """
-        _check_language(language)
-        async with aclosing(clauses_of(text)) as clauses:
-            whole = " ".join([clause async for clause in clauses])
-        if any(character.isalnum() for character in whole):
-            yield SpeechChunk(_shared_tone(_FREQUENCY_HZ, self._duration_ms, audio_format), audio_format, whole)
-
-    async def aclose(self) -> None:
-        """Nothing to free."""
-
-
 class BabbleTextToSpeech:
     """Answers any text at once with speech-like sound of a fixed length: each text has its own, always the same one.
 
