@@ -146,6 +146,10 @@ def _follow_figures(engine: Engine) -> None:
     metronome, vad, figures = engine.services.metronome, engine.services.vad, engine.metrics.figures
     guessed = "Windows judged by loudness, since the voice activity network did not answer"
     figures.count("kamerton_vad_windows_guessed", guessed, lambda: vad.windows_guessed)
+    deafened = "Calls that lost their ears to a fault of their own"
+    figures.count("kamerton_calls_deafened", deafened, lambda: vad.sink_failures)
+    unjudged = "Rounds of windows whose echo could not be judged"
+    figures.count("kamerton_echo_failures", unjudged, lambda: vad.echo_failures)
     late = "Frames sent more than a frame after their instant"
     figures.count("kamerton_frames_late", late, lambda: metronome.late_frames)
     skipped = "Frames never sent, since the process was held up for too long"

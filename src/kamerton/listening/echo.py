@@ -229,6 +229,9 @@ class EchoEar:
 
     def __init__(self) -> None:
         self._meters = {rate: BandMeter(rate, shape.window) for rate, shape in WINDOW_SHAPES.items()}
+        self.failures = 0
+        """Rounds of windows that could not be judged, and counted as the caller's."""
+        self._failing = False
 
     def judge(self, windows: Sequence[EchoWindow]) -> None:
         """Silence those windows that are nothing but our own voice. All are of one rate, those of a call in order."""
@@ -244,11 +247,21 @@ class EchoEar:
                 if window.call.arrived(window.pcm, window.arrived_s, window.sound is None):
                     asked.append(_Look(window.call, window.sound))
             if asked:
-                try:
-                    self._judge(asked)
-                except Exception:  # the boundary to what all calls share: without it windows count as the caller's
-                    log.exception("the echo of our own voice could not be judged")
+                self._judge_guarded(asked)
             windows = later
+
+    def _judge_guarded(self, looks: list[_Look]) -> None:
+        try:
+            self._judge(looks)
+        except Exception:  # the boundary to what all calls share: without it windows count as the caller's
+            self.failures += 1
+            if not self._failing:
+                log.exception("the echo of our own voice cannot be judged; it may interrupt us")
+            self._failing = True
+            return
+        if self._failing:
+            log.warning("the echo of our own voice is judged again")
+        self._failing = False
 
     def _judge(self, looks: list[_Look]) -> None:
         self._measure(looks)

@@ -282,6 +282,11 @@ class VadBatcher:
         return self._network.failures
 
     @property
+    def echo_failures(self) -> int:
+        """Rounds of windows whose echo could not be judged."""
+        return self._echo_ear.failures
+
+    @property
     def trouble(self) -> str:
         """What is wrong with the network, for readiness and people on call; empty when all is well."""
         return self._network.trouble

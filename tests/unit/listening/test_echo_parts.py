@@ -145,6 +145,25 @@ def test_a_delay_that_changes_is_found_again() -> None:
     assert estimate.delay_ms == pytest.approx(350.0, abs=25)
 
 
+def test_a_fault_that_stays_is_counted_and_logged_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sent = our_voice(PHONE, 4.0)
+    call = Line(EchoEar())
+
+    def fails(*_: object) -> np.ndarray:
+        raise ValueError("not a spectrum")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(BandMeter, "measure", fails)
+        call.hear(sent, sent)
+    assert call.ear.failures > 10
+    assert not any(sound.is_echo for sound in call.sounds)
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    call.hear(sent, sent)
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+
+
 def measured(voice: SentVoice, hop: int) -> np.ndarray:
     meter = BandMeter(PHONE_SHAPE.rate_hz, PHONE_SHAPE.window)
     windows = voice.unmeasured(hop)
