@@ -23,7 +23,8 @@ class AudioSocketSettings:
     rate_hz: int | None = None
     """Format of every call, 8000 or 16000; None lets the first audio message of a call decide."""
     format_wait_ms: float = 40.0
-    """How long the start of a call waits for that first audio message before 8 kHz is taken."""
+    """How long the start of a call waits for that first audio message before the rate that
+    this Asterisk sent last is taken, or 8 kHz."""
     identify_timeout_s: float = 5.0
     """How long a connection may take to send its UUID."""
     dead_peer_s: float = 20.0
