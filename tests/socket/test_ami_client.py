@@ -168,6 +168,27 @@ async def test_a_call_that_was_not_announced_is_looked_for_when_it_holds() -> No
     assert told == [(CALL, True), (CALL, False)]
 
 
+async def test_a_call_is_looked_for_again_when_the_list_did_not_come() -> None:
+    async with manager_on_a_free_port(ScriptedManager()) as manager, watched(manager) as told:
+        await until(lambda: manager.count("CoreShowChannels"))
+        manager.channels, manager.silent = (LISTED,), ("CoreShowChannels",)
+        await manager.tell(*HOLD)
+        await until(lambda: manager.count("CoreShowChannels") == 2)
+        await anyio.sleep(0.4)
+        manager.silent = ()
+        await manager.tell(*HOLD)
+        await until(lambda: told)
+    assert told[0] == (CALL, True)
+
+
+async def test_rows_that_come_too_late_are_no_events() -> None:
+    late = (("Event", "CoreShowChannel"), ("ActionID", "kamerton-9"))
+    async with manager_on_a_free_port(ScriptedManager()) as manager, connect_ami(settings(manager.port)) as client:
+        await manager.tell(*late)
+        await manager.tell(*HOLD)
+        assert (await client.next_event()).event == "Hold"
+
+
 async def test_a_lost_connection_takes_held_calls_back_and_is_made_again(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     async with manager_on_a_free_port(ScriptedManager(channels=(LISTED,))) as manager, watched(manager) as told:

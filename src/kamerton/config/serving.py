@@ -146,6 +146,8 @@ def _follow_figures(engine: Engine) -> None:
     metronome, vad, figures = engine.services.metronome, engine.services.vad, engine.metrics.figures
     guessed = "Windows judged by loudness, since the voice activity network did not answer"
     figures.count("kamerton_vad_windows_guessed", guessed, lambda: vad.windows_guessed)
+    dropped = "Windows of callers' audio pushed out by newer ones, since judging was held up"
+    figures.count("kamerton_vad_windows_dropped", dropped, lambda: vad.windows_dropped)
     deafened = "Calls that lost their ears to a fault of their own"
     figures.count("kamerton_calls_deafened", deafened, lambda: vad.sink_failures)
     unjudged = "Rounds of windows whose echo could not be judged"

@@ -93,7 +93,6 @@ class VadChannel:
         "_window_ms",
         "arrived",
         "context",
-        "dropped_windows",
         "echo",
         "filter_state",
         "pending",
@@ -115,7 +114,6 @@ class VadChannel:
         self.state = _UNSTIRRED
         self.context = np.zeros(shape.context, dtype=np.float32)
         self.filter_state = _AT_REST
-        self.dropped_windows = 0
         self.echo = CallEcho(shape)
         self._batcher = batcher
         self._gate = NoiseGate(batcher.settings)
@@ -137,7 +135,7 @@ class VadChannel:
         while len(rest) >= size:
             if len(self.arrived) >= self._batcher.settings.queue_windows:
                 self.arrived.popleft()
-                self.dropped_windows += 1
+                self._batcher.windows_dropped += 1
             self.arrived.append((rest[:size], now_s))
             rest = rest[size:]
             self._batcher.wake(self)
@@ -273,6 +271,8 @@ class VadBatcher:
         self.windows_judged = 0
         self.windows_guessed = 0
         """Windows that were judged by level, since the network failed, hung or was slow."""
+        self.windows_dropped = 0
+        """Windows that waited for so long that newer ones pushed them out: nobody heard them."""
         self.sink_failures = 0
         """Calls that lost their ears to a fault of their own."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 
@@ -12,12 +12,7 @@ class FollowedFigures(Collector):
     """Functions under the names of metrics. They are called on the event loop, and must be quick and not raise."""
 
     def __init__(self) -> None:
-        self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
         self._counts: dict[str, tuple[str, Callable[[], float]]] = {}
-
-    def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
-        """Show a value that goes up and down; a second one of the same name replaces the first."""
-        self._gauges[name] = (text, read)
 
     def count(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Show a total since the start of the process; Prometheus adds `_total` to its name."""
@@ -25,7 +20,5 @@ class FollowedFigures(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The figures of this moment."""
-        for name, (text, read) in self._gauges.items():
-            yield GaugeMetricFamily(name, text, read())
         for name, (text, read) in self._counts.items():
             yield CounterMetricFamily(name, text, read())

@@ -87,12 +87,12 @@ class ConsoleFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One line, and a traceback indented below it when there is one."""
         try:
-            fields = _fields(record)
+            fields = {key: value if key in _OWN_FIELDS else _quoted(value) for key, value in _fields(record).items()}
         except Exception as error:  # the boundary of the log, as above
             fields = {"msg": "a log record could not be written", "exception": type(error).__name__}
         head = f"{_wall(record)[11:23]} {record.levelname:<7} {record.name} {fields.pop('msg')}"
         trace = str(fields.pop("exception", ""))
-        shown = " ".join(f"{key}={_quoted(value)}" for key, value in fields.items() if key not in _OWN_FIELDS)
+        shown = " ".join(f"{key}={text}" for key, text in fields.items() if key not in _OWN_FIELDS)
         line = "  ".join(filter(None, (head, shown))).translate(_ESCAPES)
         below = (f"\n{_TRACE_INDENT}{part.translate(_ESCAPES)}" for part in trace.split("\n") if trace)
         return line + "".join(below)
@@ -132,7 +132,10 @@ class LoggingPipeline:
         self._writer.join(STOP_DEADLINE_S)
 
     def _write_records(self) -> None:
-        load_dictionaries()
+        try:
+            load_dictionaries()
+        except Exception:  # the boundary of the log: whatever cannot be masked without them says so line by line
+            self._write_own(logging.ERROR, "the dictionaries that names are masked by cannot be read")
         while (record := self._records.get()) is not None:
             self._write_line(self._formatter.format(record))
             if self._records.empty():
@@ -152,12 +155,13 @@ class LoggingPipeline:
     def _report_drops(self) -> None:
         dropped = self.dropped
         if dropped > self._reported_drops:
-            record = logging.LogRecord(
-                __name__, logging.WARNING, __file__, 0, "log records dropped: the log cannot keep up", None, None
-            )
-            record.dropped = dropped - self._reported_drops
-            self._reported_drops = dropped
-            self._write_line(self._formatter.format(record))
+            lost, self._reported_drops = dropped - self._reported_drops, dropped
+            self._write_own(logging.WARNING, "log records dropped: the log cannot keep up", dropped=lost)
+
+    def _write_own(self, level: int, text: str, **values: object) -> None:
+        record = logging.LogRecord(__name__, level, __file__, 0, text, None, None)
+        record.__dict__.update(values)
+        self._write_line(self._formatter.format(record))
 
 
 class _EnqueueHandler(logging.Handler):
@@ -234,7 +238,7 @@ def _to_line(fields: dict[str, Any]) -> str:
 
 def _quoted(value: Any) -> str:
     """A field of a console line; what could be taken for more than one field stands in quotes."""
-    text = str(value)
+    text = str(value) if isinstance(value, str | int | float | bool | None) else _shown(value)
     if isinstance(value, str) and (not text or any(mark.isspace() or mark in '="' for mark in text)):
         return json.dumps(text, ensure_ascii=False)
     return text

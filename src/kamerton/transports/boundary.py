@@ -31,6 +31,7 @@ class CallBoundary:
         self._leave_timeout_s = leave_timeout_s
         self._scope = anyio.CancelScope()
         self._leave: asyncio.TimerHandle | None = None
+        self._running = False
         self._returned = False
 
     def sink_failed(self, error: Exception) -> None:
@@ -47,6 +48,7 @@ class CallBoundary:
 
     async def run(self, handler: CallHandler, media: CallMedia) -> str:
         """Run the handler; the reason for which the call is over from our side. Raises nothing but cancellation."""
+        self._running = True
         try:
             with self._scope:
                 await handler(media)
@@ -60,8 +62,9 @@ class CallBoundary:
         return "error"
 
     def _cut(self) -> None:
-        logger.error(
-            "a call is cut off: its line is down and its handler does not return",
-            extra={"call_id": self._call_id, "waited_s": self._leave_timeout_s},
-        )
+        if self._running:  # A call that was turned away never had a handler.
+            logger.error(
+                "a call is cut off: its line is down and its handler does not return",
+                extra={"call_id": self._call_id, "waited_s": self._leave_timeout_s},
+            )
         self._scope.cancel()

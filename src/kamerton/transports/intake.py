@@ -154,12 +154,7 @@ class Intake:
         if sink is None:
             self._wait(pcm)
             return
-        frame = AudioFrame(pcm, self._format, self._next_sample)
-        self._next_sample += self._frame_samples
-        try:
-            sink.on_audio(frame)
-        except Exception as error:  # the boundary between a call and what feeds all calls
-            self._failed(error)
+        self._deliver(sink, pcm)
 
     def _deliver(self, sink: MediaSink, pcm: bytes) -> None:
         frame = AudioFrame(pcm, self._format, self._next_sample)

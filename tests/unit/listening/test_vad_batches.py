@@ -227,7 +227,7 @@ async def test_beyond_its_bound_a_call_drops_its_oldest_windows() -> None:
     channel, windows = opened(batcher)
     for number in range(10):
         channel.push(loud(PHONE), float(number))
-    assert channel.dropped_windows == 6
+    assert batcher.windows_dropped == 6
     async with anyio.create_task_group() as tasks:
         await started(tasks, batcher)
         await settle()

@@ -115,6 +115,29 @@ def test_a_value_that_cannot_be_shown_does_not_raise(value: object) -> None:
     assert formatted(record(value=value))["msg"] == "a log record could not be written"
 
 
+def test_the_console_shows_no_value_that_cannot_be_shown() -> None:
+    assert "a log record could not be written" in ConsoleFormatter().format(record(value=Unshowable()))
+
+
+def test_a_value_of_any_kind_is_masked_on_the_console_too() -> None:
+    assert "8916" not in ConsoleFormatter().format(record(value=ValueError("тел 89161234567")))
+
+
+def test_without_its_dictionaries_the_log_is_written_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise FileNotFoundError("words.dawg")
+
+    monkeypatch.setattr("kamerton.observability.json_log.load_dictionaries", missing)
+    stream = io.StringIO()
+    pipeline = configure_logging("info", stream)
+    logging.getLogger("kamerton.test").info("said")
+    pipeline.stop()
+    assert [line["msg"] for line in logged(stream)] == [
+        "the dictionaries that names are masked by cannot be read",
+        "said",
+    ]
+
+
 def test_a_value_that_holds_itself_does_not_raise() -> None:
     loop: list[Any] = []
     loop.append(loop)

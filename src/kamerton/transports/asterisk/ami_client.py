@@ -25,6 +25,8 @@ WAITING_EVENTS: Final = 2000
 """Events that may wait to be read. With more the connection is given up: one left out might be the one that counts."""
 MAX_LISTED: Final = 20_000
 """Events of one listing."""
+_OWN_ACTIONS: Final = "kamerton-"
+"""Begins the id of every action, so that what comes too late for one is known and dropped."""
 _READ_BYTES: Final = 65536
 
 
@@ -91,7 +93,7 @@ class AmiClient:
     ) -> tuple[AmiMessage, tuple[AmiMessage, ...]]:
         if self.lost:
             raise self._loss()
-        action_id = f"kamerton-{next(self._numbers)}"
+        action_id = f"{_OWN_ACTIONS}{next(self._numbers)}"
         message = encode_action(name, action_id, fields)
         answer = self._answers[action_id] = _Answer(listing)
         try:
@@ -187,7 +189,7 @@ class AmiClient:
             answer = self._answers.get(message.action_id)
             if answer is not None:
                 answer.take(message)
-            elif message.event:
+            elif message.event and not message.action_id.startswith(_OWN_ACTIONS):
                 self._told.send_nowait(message)
 
     @property

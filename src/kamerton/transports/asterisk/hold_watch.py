@@ -62,7 +62,7 @@ class HoldWatch:
         Raises:
             ExchangeError: the connection is lost.
         """
-        self._book.listed(await self._channels(client))
+        self._book.listed(await self._channels(client) or ())
         while True:
             change = await self._change(client, await client.next_event())
             if change is not None:
@@ -71,19 +71,22 @@ class HoldWatch:
     async def _change(self, client: AmiClient, event: AmiMessage) -> HoldChanged | None:
         change = self._book.take(event)
         if isinstance(change, ChannelUnknown):
-            self._book.listed(await self._channels(client), change.event)
+            channels = await self._channels(client)
+            if channels is None:
+                return None
+            self._book.listed(channels, change.event)
             change = self._book.take(event)
         return change if isinstance(change, HoldChanged) else None
 
-    async def _channels(self, client: AmiClient) -> tuple[AmiMessage, ...]:
-        """All channels; none where the user may not list them: the dialplan's own event has to do then."""
+    async def _channels(self, client: AmiClient) -> tuple[AmiMessage, ...] | None:
+        """All channels; None when the list did not come or is refused: the dialplan's own event has to do then."""
         try:
             return await client.listing("CoreShowChannels")
         except ExchangeError as error:
             if client.lost:
                 raise
             self._complain(f"{error}; holds of calls that the dialplan does not announce are not seen")
-            return ()
+            return None
 
     def _tell(self, change: HoldChanged) -> None:
         logger.info(
