@@ -113,3 +113,13 @@ async def test_a_call_that_ends_shows_an_idle_mind() -> None:
     async with busy_lab().call() as call:
         await call.until(1.0)
     assert call.of_kind(MindStateChanged)[-1].state is MindState.IDLE
+
+
+@pytest.mark.parametrize(("said", "comes_back"), [("сто.", True), ("пока", False)])
+async def test_a_dialogue_that_said_its_good_bye_is_not_gone_on_with(said: str, comes_back: bool) -> None:
+    calls = CallLab(ScriptedSpeechToText([ScriptedTurn(said)]))
+    async with calls.call() as call:
+        call.says(4.0, 5.0)
+        await call.until(6.5)
+    assert call.of_kind(TurnFinished)[-1].outcome == "cut"
+    assert (calls.recent.take("lab") is not None) is comes_back

@@ -11,7 +11,15 @@ import pytest
 from kamerton.domain.audio import AudioFormat, Clip
 from kamerton.domain.dialogue import FaqResult, FlowStep, PlaylistItem, SessionState, UserTurn
 from kamerton.domain.errors import EngineError
-from kamerton.domain.notices import LLMTextReceived, MindState, MindStateChanged, TranscriptUpdated, TurnFinished
+from kamerton.domain.notices import (
+    CallFinished,
+    ErrorOccurred,
+    LLMTextReceived,
+    MindState,
+    MindStateChanged,
+    TranscriptUpdated,
+    TurnFinished,
+)
 from kamerton.domain.synthesis import SpeechChunk
 from kamerton.llm.limits import TalkLimits
 from kamerton.orchestrator.router import AnswerSources
@@ -19,6 +27,7 @@ from kamerton.orchestrator.settings import CallSettings
 from kamerton.orchestrator.speculation import SpeculationSettings
 from kamerton.stt.standin import ScriptedSpeechToText, ScriptedTurn
 from kamerton.testing.call_lab import LAB_PHRASES, CallLab, EchoFlow, LabCall, ToneVoice
+from kamerton.testing.loopback_media import FarBuffer
 from kamerton.testing.scripted_model import ScriptedAnswer, ScriptedModel, scripted_talk
 from kamerton.testing.virtual_loop import VirtualLoop
 
@@ -302,3 +311,16 @@ async def test_no_text_of_a_dropped_answer_is_shown() -> None:
         await call.until(15.0)
     assert len(call.of_kind(LLMTextReceived)) == shown
     assert talker.running == 0
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("at_ms", range(8560, 8760, 4))
+async def test_the_caller_may_hang_up_as_a_models_answer_ends(at_ms: int) -> None:
+    made = lab(ScriptedModel({"погода": ScriptedAnswer(ANSWER)}), ScriptedTurn(QUESTION))
+    made.model_answers = Learner()
+    made.far_buffer = FarBuffer(delay_ms=205)
+    async with made.call() as call:
+        call.says(4.0, 5.0)
+        await call.until(at_ms / 1000)
+    assert call.of_kind(CallFinished)[0].ended_by == "caller"
+    assert not call.of_kind(ErrorOccurred)

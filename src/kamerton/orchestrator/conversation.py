@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import anyio
 
 from kamerton.domain.audio import AudioFormat
-from kamerton.domain.dialogue import Expectation, SessionState
+from kamerton.domain.dialogue import END_CALL, Expectation, SessionState
 from kamerton.domain.errors import EngineError
 from kamerton.domain.notices import SpeculationRecord
 from kamerton.domain.recognition import RecognitionHint
@@ -50,6 +50,8 @@ class Conversation:
         left = services.recent.take(call_id)
         self.opening = services.router.begin(call_id) if left is None else services.router.resume(left)
         self.session: SessionState = self.opening.session
+        self.over = False
+        """The scenario has come to its end: what is being said, or was, is its good-bye."""
         self._ahead: _Ahead | None = None
         self._ledger = SpeculationLedger(services.call.speculation)
         self.speculated = SpeculationRecord()
@@ -69,8 +71,9 @@ class Conversation:
         """The answer starts to sound: the session moves on."""
         if turn.decision is None:
             return
-        turn.session_before = self.session
+        turn.session_before, turn.taken_back = self.session, False
         self.session = turn.decision.session
+        self.over = turn.decision.action == END_CALL
         if self._ahead is not None:
             self._ahead.taken = False
         self._ledger.answered()
@@ -85,7 +88,7 @@ class Conversation:
         """The turn had not been over after all: undo its decision."""
         if turn.session_before is not None:
             self.session = replace(turn.session_before)
-        turn.taken_back = True
+        turn.taken_back, self.over = True, False
         self.drop_ahead()
 
     def prepares(self, readings: tuple[str, ...], *, whole: bool) -> bool:

@@ -104,6 +104,8 @@ class Hearing:
     def final(self, event: Final | SttFailed, current: bool, now_s: float) -> ev.FinalHeard:
         """The transcript of an ended turn; that of an earlier one, which the caller went on with, is noted."""
         turn = self._ledger.find(event.turn)
+        if isinstance(event, SttFailed):
+            log.warning("a turn was not recognised", extra={"turn": event.turn, "reason": event.reason})
         if isinstance(event, SttFailed) or turn is None:
             return ev.FinalHeard(event.turn, words=False, failed=True)
         own = _distinct(event.text, event.alternatives)

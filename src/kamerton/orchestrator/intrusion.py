@@ -30,6 +30,7 @@ from kamerton.orchestrator.floor import (
     opened,
     paused,
     resumed,
+    say_prompt,
     turn_limit,
 )
 from kamerton.orchestrator.turn_events import Effect, Ending, MachineEvent
@@ -160,6 +161,8 @@ def _yield_floor(floor: Floor, now_s: float, rules: Rules) -> Step:
         effects.append(ev.Verdict("yielded", floor.onset_s))
     if floor.bot is not Bot.QUIET:
         effects.append(ev.TakeFloor(floor.turn, over, floor.onset_s))
+    if floor.leaving:
+        effects.append(ev.Arm("leave", now_s + rules.call.patience.leave_s))
     taken = floor._replace(
         contested=False,
         grip=Grip.NONE,
@@ -192,6 +195,10 @@ def _bot_finished(floor: Floor, now_s: float, rules: Rules) -> Step:
     murmur = floor.caller is Caller.PAUSED and not _is_speech(floor, rules)
     if floor.ending.closes and murmur:
         return floor._replace(caller=Caller.QUIET, contested=False), (ev.AbandonTurn(), ev.EndCall("completed"))
+    if murmur and floor.ending is Ending.TRANSFER:
+        given, effects = _give_back(floor)
+        asked, said = say_prompt(given, "operator_unavailable", now_s, rules)
+        return asked, (*effects, *said)
     if murmur and floor.protected:
         given, effects = _give_back(floor)
         heard, armed = listen(given, now_s, rules)

@@ -130,9 +130,5 @@ class Ledger:
         """The entry that an utterance answers."""
         return next((turn for turn in self._newest_first() if turn.utterance_id == utterance_id), None)
 
-    def forget(self, number: int) -> None:
-        """It was no turn."""
-        self._turns.pop(number, None)
-
     def _newest_first(self) -> Iterator[Turn]:
         return reversed(self._turns.values())

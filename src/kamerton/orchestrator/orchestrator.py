@@ -161,11 +161,14 @@ class Orchestrator:
                     tasks.cancel_scope.cancel()
         finally:
             self._ears.close()
-            self._note_line()
-            self._settle_rest()
-            if self._free_talk is not None:
-                with anyio.CancelScope(shield=True), anyio.move_on_after(_HANG_UP_S):
-                    await self._free_talk.shutdown()
+            self._replies.close()
+            try:
+                self._note_line()
+                self._settle_rest()
+            finally:
+                if self._free_talk is not None:
+                    with anyio.CancelScope(shield=True), anyio.move_on_after(_HANG_UP_S):
+                        await self._free_talk.shutdown()
         if self._fault is not None:
             raise self._fault
         return self._ended or ("shutdown", "the service is stopping")
@@ -299,7 +302,7 @@ class Orchestrator:
 
     def _put_away(self, by: EndedBy) -> None:
         """A dialogue that came to its own end is forgotten; the caller of any other may come back to it."""
-        if by != "bot":
+        if by != "bot" and not self._conversation.over:
             self._services.recent.keep(self._conversation.session)
         if self._services.sessions is not None and by in ("caller", "bot"):
             try:

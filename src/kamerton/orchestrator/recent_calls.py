@@ -28,11 +28,15 @@ class RecentCalls:
         self._left: OrderedDict[str, tuple[float, SessionState]] = OrderedDict()
 
     def keep(self, session: SessionState) -> None:
-        """The call ended and may come back."""
+        """The call ended and may come back. Those that did not come back in time are given up."""
+        now_s = self._clock()
         self._left.pop(session.call_id, None)
-        self._left[session.call_id] = (self._clock(), session)
-        if len(self._left) > MOST_CALLS:
+        self._left[session.call_id] = (now_s, session)
+        while len(self._left) > MOST_CALLS or now_s - next(iter(self._left.values()))[0] > KEPT_S:
             self._left.popitem(last=False)
+
+    def __len__(self) -> int:
+        return len(self._left)
 
     def take(self, call_id: str) -> SessionState | None:
         """Where the dialogue of a call stood, if it is known; once."""

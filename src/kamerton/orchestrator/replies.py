@@ -60,6 +60,10 @@ class Replies:
         turn.decision = conversation.opening
         self._launch(Reply(self._mouth, turn, "greeting"))
 
+    def close(self) -> None:
+        """The group is over: nothing more is started, but what was said can still be settled."""
+        self._tasks = None
+
     def think(self, number: int) -> None:
         """Answer a turn."""
         turn = self._ledger.find(number)

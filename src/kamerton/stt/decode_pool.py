@@ -251,18 +251,28 @@ class DecodePool:
             if self._breaker.trouble:
                 logger.info("the recogniser works again", extra={"recognizer": self._name})
             self._breaker.succeeded()
-        elif outcome.retryable and self._breaker.failed(outcome.reason, probe=request is self._probe):
+        elif self._blames_engine(request, outcome) and self._breaker.failed(
+            outcome.reason, probe=request is self._probe
+        ):
             logger.error("the recogniser rests", extra={"recognizer": self._name, "why": self._breaker.trouble})
             self._rest = self._loop.call_later(self._breaker.rest_s or 0.0, self._try_again)
         self._deliver(request, outcome)
+
+    def _blames_engine(self, request: DecodeRequest, outcome: DecodeFailed) -> bool:
+        """A turn that cannot be decoded at all says nothing of the engine; the probe always can."""
+        return outcome.retryable or request is self._probe
 
     def _try_again(self) -> None:
         """On the loop, after a rest: decode the probe, unless a success in the meantime closed the breaker."""
         if self._breaker.rest_s is None:
             return
         self._wanted.add(self._probe)
-        if self._put(self._probe, final=True) is self._probe:
+        dropped = self._put(self._probe, final=True)
+        if dropped is self._probe:
             self._rest = self._loop.call_later(self._breaker.rest_s, self._try_again)
+        elif dropped is not None:
+            self._refused += 1
+            self._deliver(dropped, DecodeFailed("too many turns wait to be decoded"))
 
     def _deliver(self, request: DecodeRequest, outcome: DecodeOutcome) -> None:
         """On the loop: hand an outcome over unless nobody wants it any more."""

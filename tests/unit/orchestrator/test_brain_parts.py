@@ -326,9 +326,6 @@ def test_the_ledger_finds_turns_by_number_and_by_what_answers_them_and_keeps_the
     found = ledger.spoken_as(139)
     assert found is not None
     assert found.number == 39
-    ledger.forget(39)
-    assert ledger.find(39) is None
-    assert ledger.spoken_as(139) is None
 
 
 @pytest.mark.anyio

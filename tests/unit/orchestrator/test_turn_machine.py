@@ -208,6 +208,20 @@ def test_what_the_ears_said_of_a_turn_that_is_over_changes_nothing(floor: Floor,
     assert step(floor, event, NOW_S, RULES) == (floor, ())
 
 
+def test_a_murmur_over_the_end_of_a_transfer_leaves_nobody_waiting_for_a_person() -> None:
+    murmur = HELD._replace(ending=Ending.TRANSFER, longest_ms=300)
+    asked, effects = after(murmur, ev.BotSettled(filler=False, played=True, last=True))
+    assert "AbandonTurn" in effects
+    assert effects[-2:] == ["say operator_unavailable", "+think"]
+    assert asked.turn_open is False
+
+
+def test_whoever_interrupts_while_the_service_stops_is_let_finish_for_a_moment() -> None:
+    speaking = HELD._replace(caller=Caller.SPEAKING, leaving=True)
+    assert "+leave" in after(speaking, ev.TimerFired("yield"))[1]
+    assert "+leave" in after(HELD._replace(longest_ms=900, leaving=True), ev.TimerFired("decide"))[1]
+
+
 def test_a_suspicion_leaves_an_awaited_transcript_awaited() -> None:
     suspected, _ = after(AWAITED, SpeechSuspected(9.9))
     dropped, _ = after(suspected, SuspicionDropped())

@@ -259,6 +259,27 @@ def _hanging_pool(hold: threading.Event, *, hung_after_s: float = 0.5, closing_s
     return DecodePool(decode, name="test-decode", probe=PROBE, limits=limits)
 
 
+async def test_a_probe_that_is_refused_for_good_is_made_again() -> None:
+    inbox, well = Inbox(), threading.Event()
+
+    def decode(request: DecodeRequest) -> Transcript:
+        if well.is_set():
+            return Transcript(request.pcm.decode())
+        if request is PROBE:
+            well.set()
+            raise EngineError("no such language")
+        raise ValueError("no memory")
+
+    limits = PoolLimits(breaker=BreakerSettings(failures=1, rest_s=0.02))
+    pool = DecodePool(decode, name="test-decode", probe=PROBE, limits=limits)
+    pool.submit(inbox.request(b"failing"), final=True)
+    await inbox.wait_for(1)
+    with anyio.fail_after(10):
+        while pool.state.trouble:
+            await anyio.lowlevel.checkpoint()
+    assert await pool.aclose()
+
+
 async def test_an_engine_that_keeps_failing_rests_and_a_probe_finds_it_well_again() -> None:
     inbox, broken, probed = Inbox(), threading.Event(), threading.Event()
     asked: list[bytes] = []
