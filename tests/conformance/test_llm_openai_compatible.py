@@ -1,7 +1,7 @@
 import pytest
 
 from kamerton.llm.limits import ModelTimeouts
-from kamerton.llm.openai_compatible import OpenAICompatibleModel, OpenAICompatibleSettings
+from kamerton.llm.openai.model import OpenAICompatibleModel, OpenAICompatibleSettings
 from kamerton.testing.llm_conformance import PATIENCE_S, LanguageModelConformance
 
 pytestmark = pytest.mark.socket

@@ -4,9 +4,9 @@ import pytest
 
 from kamerton.domain.audio import PHONE
 from kamerton.domain.recognition import SpeechToText
-from kamerton.stt.faulty_standin import FaultySpeechToText
-from kamerton.stt.lagging_standin import LaggingSpeechToText, SpokenWord, StreamingTraits
-from kamerton.stt.standin import InstantSpeechToText, ScriptedSpeechToText, ScriptedTurn
+from kamerton.stt.standins.faulty import FaultySpeechToText
+from kamerton.stt.standins.lagging import LaggingSpeechToText, SpokenWord, StreamingTraits
+from kamerton.stt.standins.scripted import InstantSpeechToText, ScriptedSpeechToText, ScriptedTurn
 from kamerton.testing.stt_conformance import (
     ConnectedSttConformance,
     SttConformance,

@@ -8,8 +8,8 @@ from paths import SHARED_AUDIO
 
 from kamerton.domain.audio import PHONE
 from kamerton.domain.recognition import SpeechToText
-from kamerton.stt.model_files import prepare_whisper_model
-from kamerton.stt.whisper import WhisperSettings, WhisperSpeechToText
+from kamerton.stt.whisper.model_files import prepare_whisper_model
+from kamerton.stt.whisper.recognizer import WhisperSettings, WhisperSpeechToText
 from kamerton.testing.stt_conformance import SttConformance, SttUnderTest
 
 pytestmark = pytest.mark.engine

@@ -1,5 +1,5 @@
 from kamerton.testing.tts_conformance import TextToSpeechConformance
-from kamerton.tts.standin import BabbleTextToSpeech, IndexedToneTextToSpeech
+from kamerton.tts.voices.standin import BabbleTextToSpeech, IndexedToneTextToSpeech
 
 
 class TestIndexedTones(TextToSpeechConformance):

@@ -3,7 +3,7 @@ import pytest
 from kamerton.domain.audio import PHONE
 from kamerton.domain.errors import ModelError
 from kamerton.testing.tts_conformance import TextToSpeechConformance, duration_ms, heard
-from kamerton.tts.espeak import EspeakLibrary, EspeakTextToSpeech
+from kamerton.tts.voices.espeak.voice import EspeakLibrary, EspeakTextToSpeech
 
 pytestmark = pytest.mark.engine
 

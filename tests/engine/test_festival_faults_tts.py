@@ -9,7 +9,7 @@ import pytest
 from kamerton.domain.audio import PHONE
 from kamerton.domain.errors import EngineError, ModelError
 from kamerton.testing.tts_conformance import duration_ms, heard, nothing_left_over
-from kamerton.tts.festival import FestivalTextToSpeech
+from kamerton.tts.voices.festival.voice import FestivalTextToSpeech
 
 pytestmark = [pytest.mark.engine, pytest.mark.anyio]
 

@@ -8,7 +8,7 @@ import pytest
 from kamerton.domain.audio import PHONE
 from kamerton.domain.errors import EngineError, ModelError
 from kamerton.testing.tts_conformance import TextToSpeechConformance, duration_ms, heard, nothing_left_over
-from kamerton.tts.festival import FestivalTextToSpeech, why_unavailable
+from kamerton.tts.voices.festival.voice import FestivalTextToSpeech, why_unavailable
 
 pytestmark = [
     pytest.mark.engine,

@@ -9,7 +9,7 @@ from kamerton.domain.audio import PHONE, WIDEBAND
 from kamerton.orchestrator.workers import ThreadWorker
 from kamerton.testing.tts_conformance import nothing_left_over
 from kamerton.tts.selection import VoiceWishes, choose_voices
-from kamerton.tts.spoken_text import spoken
+from kamerton.tts.spoken.text import spoken
 from kamerton.tts.tts_manager import TTSManager
 
 pytestmark = [pytest.mark.engine, pytest.mark.anyio]

@@ -18,9 +18,9 @@ from kamerton.domain.audio import PHONE, WIDEBAND, AudioFormat, AudioFrame
 from kamerton.domain.errors import EngineError, ModelError
 from kamerton.domain.recognition import Final, RecognitionHint
 from kamerton.stt.decode_queue import DecodeRequest
-from kamerton.stt.model_files import prepare_whisper_model
-from kamerton.stt.readings import Transcript
-from kamerton.stt.whisper import WhisperEngine, WhisperSettings, WhisperSpeechToText
+from kamerton.stt.whisper.model_files import prepare_whisper_model
+from kamerton.stt.whisper.readings import Transcript
+from kamerton.stt.whisper.recognizer import WhisperEngine, WhisperSettings, WhisperSpeechToText
 
 pytestmark = pytest.mark.engine
 

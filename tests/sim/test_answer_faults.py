@@ -34,12 +34,12 @@ from kamerton.llm.instructions import talk_instructions
 from kamerton.llm.limits import TalkLimits
 from kamerton.orchestrator.router import AnswerSources
 from kamerton.orchestrator.workers import InlineWorker
-from kamerton.stt.standin import ScriptedSpeechToText, ScriptedTurn
+from kamerton.stt.standins.scripted import ScriptedSpeechToText, ScriptedTurn
 from kamerton.testing.call_lab import LAB_PHRASES, CallLab, EchoFlow, LabCall
 from kamerton.testing.scripted_model import ScriptedAnswer, ScriptedModel, scripted_talk
 from kamerton.testing.virtual_loop import VirtualLoop
-from kamerton.tts.standin import PacedToneTextToSpeech
 from kamerton.tts.tts_manager import TTSManager
+from kamerton.tts.voices.standin import PacedToneTextToSpeech
 
 PARKING = AnswerEntry("parking", "где можно оставить машину?", "Стоянка есть во дворе, она бесплатная.")
 HOURS = AnswerEntry("hours", "до скольких вы работаете сегодня?", "Мы работаем до восьми вечера.")

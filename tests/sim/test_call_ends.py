@@ -7,7 +7,7 @@ import anyio.lowlevel
 import pytest
 
 from kamerton.domain.notices import CallFinished, MindState, MindStateChanged, Notice, TranscriptUpdated, TurnFinished
-from kamerton.stt.standin import ScriptedSpeechToText, ScriptedTurn
+from kamerton.stt.standins.scripted import ScriptedSpeechToText, ScriptedTurn
 from kamerton.testing.call_lab import CallLab, LabCall, ToneVoice
 from kamerton.testing.loopback_media import FarBuffer
 from kamerton.testing.virtual_loop import VirtualLoop

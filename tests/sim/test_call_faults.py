@@ -17,7 +17,7 @@ from kamerton.domain.notices import CallFinished, ErrorOccurred, Notice, Transcr
 from kamerton.domain.recognition import RecognitionHint, SttStream
 from kamerton.domain.synthesis import SpeechChunk
 from kamerton.orchestrator.settings import CallSettings
-from kamerton.stt.standin import ScriptedSpeechToText, ScriptedTurn
+from kamerton.stt.standins.scripted import ScriptedSpeechToText, ScriptedTurn
 from kamerton.testing.call_lab import LAB_PHRASES, CallLab, EchoFlow, LabCall, ToneVoice
 from kamerton.testing.virtual_loop import VirtualLoop
 

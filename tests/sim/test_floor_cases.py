@@ -11,7 +11,7 @@ from kamerton.domain.dialogue import Completeness, EntityKind, Expectation
 from kamerton.domain.notices import BargeInDecided, CallFinished, TranscriptUpdated, TurnFinished
 from kamerton.orchestrator.settings import CallSettings
 from kamerton.orchestrator.speculation import SpeculationSettings
-from kamerton.stt.standin import ScriptedSpeechToText, ScriptedTurn
+from kamerton.stt.standins.scripted import ScriptedSpeechToText, ScriptedTurn
 from kamerton.testing.call_lab import LAB_PHRASES, CallLab, EchoFlow, LabCall, ToneVoice
 from kamerton.testing.loopback_media import FarBuffer
 from kamerton.testing.virtual_loop import VirtualLoop

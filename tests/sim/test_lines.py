@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kamerton.domain.notices import CallFinished, ConditionNoted, TranscriptUpdated, TurnFinished
-from kamerton.stt.standin import ScriptedSpeechToText, ScriptedTurn
+from kamerton.stt.standins.scripted import ScriptedSpeechToText, ScriptedTurn
 from kamerton.testing.call_lab import LAB_PHRASES, CallLab, LabCall
 from kamerton.testing.virtual_loop import VirtualLoop
 

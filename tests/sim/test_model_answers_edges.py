@@ -25,7 +25,7 @@ from kamerton.llm.limits import TalkLimits
 from kamerton.orchestrator.router import AnswerSources
 from kamerton.orchestrator.settings import CallSettings
 from kamerton.orchestrator.speculation import SpeculationSettings
-from kamerton.stt.standin import ScriptedSpeechToText, ScriptedTurn
+from kamerton.stt.standins.scripted import ScriptedSpeechToText, ScriptedTurn
 from kamerton.testing.call_lab import LAB_PHRASES, CallLab, EchoFlow, LabCall, ToneVoice
 from kamerton.testing.loopback_media import FarBuffer
 from kamerton.testing.scripted_model import ScriptedAnswer, ScriptedModel, scripted_talk

@@ -16,8 +16,8 @@ from kamerton.domain.media import CallInfo, PlayoutPosition
 from kamerton.domain.notices import CallFinished, Notice
 from kamerton.domain.synthesis import SpeechChunk
 from kamerton.orchestrator.settings import CallSettings
-from kamerton.stt.faulty_standin import FaultySpeechToText, StreamFaults
-from kamerton.stt.standin import ScriptedSpeechToText, ScriptedTurn
+from kamerton.stt.standins.faulty import FaultySpeechToText, StreamFaults
+from kamerton.stt.standins.scripted import ScriptedSpeechToText, ScriptedTurn
 from kamerton.testing.call_lab import CallLab, EchoFlow, LabCall, ToneVoice
 from kamerton.testing.loopback_media import FarBuffer, LoopbackMedia
 from kamerton.testing.virtual_loop import VirtualLoop

@@ -6,9 +6,9 @@ import pytest
 
 from kamerton.domain.notices import CallFinished, TranscriptUpdated, TurnFinished
 from kamerton.domain.recognition import SpeechToText
-from kamerton.stt.faulty_standin import FaultySpeechToText, Reconnection, StreamFaults
-from kamerton.stt.lagging_standin import LaggingSpeechToText, SpokenWord, StreamingTraits
-from kamerton.stt.standin import ScriptedSpeechToText, ScriptedTurn
+from kamerton.stt.standins.faulty import FaultySpeechToText, Reconnection, StreamFaults
+from kamerton.stt.standins.lagging import LaggingSpeechToText, SpokenWord, StreamingTraits
+from kamerton.stt.standins.scripted import ScriptedSpeechToText, ScriptedTurn
 from kamerton.testing.call_lab import LAB_PHRASES, CallLab, LabCall
 from kamerton.testing.virtual_loop import VirtualLoop
 

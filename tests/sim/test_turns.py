@@ -6,7 +6,7 @@ import pytest
 
 from kamerton.domain.dialogue import EntityKind, Expectation
 from kamerton.domain.notices import BargeInDecided, CallFinished, TurnFinished
-from kamerton.stt.standin import ScriptedSpeechToText, ScriptedTurn
+from kamerton.stt.standins.scripted import ScriptedSpeechToText, ScriptedTurn
 from kamerton.testing.call_lab import CallLab, EchoFlow, ToneVoice
 from kamerton.testing.virtual_loop import VirtualLoop
 

@@ -15,7 +15,7 @@ from anyio.abc import SocketStream
 from kamerton.domain.errors import ConfigurationError, EngineError
 from kamerton.domain.language_model import ChatMessage, GenerationEnded, ModelEvent, ModelRequest, TextDelta
 from kamerton.llm.limits import ModelTimeouts
-from kamerton.llm.openai_compatible import OpenAICompatibleModel, OpenAICompatibleSettings
+from kamerton.llm.openai.model import OpenAICompatibleModel, OpenAICompatibleSettings
 from kamerton.testing.llm_conformance import PATIENCE_S, LanguageModelConformance
 
 pytestmark = [pytest.mark.anyio, pytest.mark.socket]

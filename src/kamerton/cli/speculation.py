@@ -26,13 +26,13 @@ from kamerton.intent_classifier import completeness
 from kamerton.orchestrator.settings import CallSettings
 from kamerton.orchestrator.speculation import SpeculationSettings
 from kamerton.orchestrator.workers import InlineWorker
-from kamerton.stt.standin import ScriptedSpeechToText
+from kamerton.stt.standins.scripted import ScriptedSpeechToText
 from kamerton.testing.call_lab import CallLab
 from kamerton.testing.dialogue_lab import Dialogue, hold, script_of
 from kamerton.testing.scripted_model import ScriptedAnswer, ScriptedModel
 from kamerton.testing.virtual_loop import VirtualLoop
-from kamerton.tts.standin import PacedToneTextToSpeech
 from kamerton.tts.tts_manager import TTSManager
+from kamerton.tts.voices.standin import PacedToneTextToSpeech
 
 DIALOGUES: Final = CHECKOUT / "bench" / "dialogues" / "insurance.yaml"
 FIRST_TOKEN_MS: Final = 400.0

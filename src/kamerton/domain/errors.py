@@ -5,12 +5,15 @@ KamertonError
 │   └── AssistantError     an assistant's folder is broken; `problems` lists every fault at once
 ├── ModelError             a model or voice is missing or corrupt
 ├── EngineError            an engine (STT, TTS, …) failed at run time
+│   └── VendorError        … that is somebody else's service; `fault` says how
 ├── ExchangeError          a telephone exchange is not reachable, or refuses what it is asked
 ├── ProtocolError          a peer broke its wire protocol; ends that call only
 └── CallEnded              the far end is gone
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 
 class KamertonError(Exception):
@@ -48,6 +51,32 @@ class EngineError(KamertonError):
     def __init__(self, message: str, code: str = "engine") -> None:
         super().__init__(message)
         self.code = code
+
+
+Fault = Literal["unauthorised", "quota", "rate_limited", "timeout", "connection", "rejected", "failed", "broken"]
+"""How a service failed a request.
+
+`unauthorised`: the credentials, or their rights. `quota`: used up, for longer than a call lasts. `rate_limited`: too
+many requests at once; `timeout`: nothing came in time; `connection`: not reachable, TLS included, or cut off;
+`rejected`: it refuses this request, and would again; `failed`: its own fault (5xx, overloaded); `broken`: what it sent
+makes no sense.
+"""
+
+
+class VendorError(EngineError):
+    """Somebody else's service failed.
+
+    Args:
+        message: what happened, where, what to do; without secrets.
+        fault: how it failed, which decides how long it is left alone.
+        retry_after_s: how long the service itself asks to be left alone.
+        code: as of `EngineError`; by default the fault.
+    """
+
+    def __init__(self, message: str, fault: Fault, *, retry_after_s: float | None = None, code: str = "") -> None:
+        super().__init__(message, code or fault)
+        self.fault: Fault = fault
+        self.retry_after_s = retry_after_s
 
 
 class ExchangeError(KamertonError):

@@ -13,18 +13,16 @@ import math
 import queue
 import threading
 import traceback
-from collections.abc import Iterator
-from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TextIO
 
+from kamerton.domain.call_scope import current_call
 from kamerton.observability.masking import load_dictionaries, mask_fields, mask_text
 
 QUEUE_RECORDS: Final = 10_000
 """Records that may wait to be written; on overflow the newest is dropped and counted."""
 STOP_DEADLINE_S: Final = 5.0
 
-_call_id: ContextVar[str | None] = ContextVar("kamerton_call_id", default=None)
 _PLAIN_RECORD: Final = logging.makeLogRecord({})
 _STANDARD_FIELDS: Final = frozenset(_PLAIN_RECORD.__dict__) | {"message", "asctime", "taskName", "call_id"}
 _OWN_FIELDS: Final = frozenset({"ts", "level", "logger", "msg", "exception"})
@@ -43,16 +41,6 @@ line and paragraph separators, marks of direction, invisible spaces; and lone su
 _SHORT_ESCAPES: Final = {0x09: "\\t", 0x0A: "\\n", 0x0D: "\\r"}
 _ESCAPES: Final = {code: _SHORT_ESCAPES.get(code, f"\\u{code:04x}") for code in _STEERING}
 _TRACE_INDENT: Final = "    "
-
-
-@contextlib.contextmanager
-def call_context(call_id: str) -> Iterator[None]:
-    """Every record logged inside, also by tasks started inside, carries this call's id."""
-    token = _call_id.set(call_id)
-    try:
-        yield
-    finally:
-        _call_id.reset(token)
 
 
 class JsonFormatter(logging.Formatter):
@@ -180,7 +168,7 @@ class _EnqueueHandler(logging.Handler):
             record.msg = f"{record.msg} (its arguments do not fit)"
         record.args = None
         if getattr(record, "call_id", None) is None:
-            record.call_id = _call_id.get()
+            record.call_id = current_call()
         try:
             self._records.put_nowait(record)
         except queue.Full:
@@ -216,7 +204,7 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
         "logger": record.name,
         "msg": mask_text(record.getMessage()),
     }
-    call_id = getattr(record, "call_id", None) or _call_id.get()
+    call_id = getattr(record, "call_id", None) or current_call()
     if call_id:
         fields["call_id"] = str(call_id)
     extra = {key: value for key, value in record.__dict__.items() if key not in _STANDARD_FIELDS}

@@ -15,7 +15,7 @@ from kamerton.orchestrator.conversation import Conversation
 from kamerton.orchestrator.floor import Bot, Caller, Floor
 from kamerton.orchestrator.ledger import Ledger
 from kamerton.orchestrator.services import CallServices
-from kamerton.tts.spoken_text import spoken
+from kamerton.tts.spoken.text import spoken
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from kamerton.domain.audio import AudioFormat
 from kamerton.domain.recognition import RecognitionHint
-from kamerton.stt.readings import Transcript
+from kamerton.stt.whisper.readings import Transcript
 
 CAPACITY: Final = 64
 """Requests that may wait. Two engines serve 40 in the 8 s that a caller waits; bigger machines, more."""

@@ -16,8 +16,8 @@ from kamerton.domain.audio import AudioFormat, AudioFrame
 from kamerton.domain.recognition import Final, Partial, RecognitionHint, SttEvent, SttFailed
 from kamerton.stt.decode_queue import DecodeFailed, DecodeOutcome, DecodeRequest, DecodeWorker
 from kamerton.stt.event_box import EventBox
-from kamerton.stt.readings import Transcript
 from kamerton.stt.turn_buffer import PART_MS, TurnBuffer
+from kamerton.stt.whisper.readings import Transcript
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Final
 import anyio
 
 from kamerton.domain.notices import Notice, TurnFinished
-from kamerton.stt.standin import ScriptedTurn
+from kamerton.stt.standins.scripted import ScriptedTurn
 from kamerton.testing.call_lab import CallLab
 
 PAUSE_MARK: Final = "|"

@@ -9,7 +9,7 @@ import anyio
 from kamerton.domain.audio import Clip
 from kamerton.domain.errors import EngineError, KamertonError
 from kamerton.domain.synthesis import SpeechChunk
-from kamerton.tts.clip_making import chunks_of_clip
+from kamerton.tts.clips.making import chunks_of_clip
 
 
 class Render:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kamerton.domain.errors import ModelError
 from kamerton.domain.synthesis import TextToSpeech
-from kamerton.tts import festival
+from kamerton.tts.voices.festival import voice as festival
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def choose_voices(wishes: VoiceWishes) -> ChosenVoices:
 def _piper(wishes: VoiceWishes) -> TextToSpeech | str:
     if wishes.piper_voice is None:
         return "Piper passed over: no voice file is configured"
-    from kamerton.tts.piper import PiperTextToSpeech
+    from kamerton.tts.voices.piper.voice import PiperTextToSpeech
 
     try:
         voice = PiperTextToSpeech(wishes.piper_voice)
@@ -76,7 +76,7 @@ def _festival(wishes: VoiceWishes) -> TextToSpeech | str:
 
 
 def _espeak(wishes: VoiceWishes) -> TextToSpeech | str:
-    from kamerton.tts.espeak import LANGUAGES, EspeakTextToSpeech
+    from kamerton.tts.voices.espeak.voice import LANGUAGES, EspeakTextToSpeech
 
     if wishes.language not in LANGUAGES:
         return f"eSpeak NG passed over: set up for {', '.join(LANGUAGES)}"

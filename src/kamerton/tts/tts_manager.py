@@ -25,12 +25,12 @@ from kamerton.domain.errors import ConfigurationError, EngineError, KamertonErro
 from kamerton.domain.storage import SharedClips
 from kamerton.domain.synthesis import SpeechChunk, TextToSpeech
 from kamerton.domain.work import Worker
-from kamerton.tts.clip_making import ChunkFinisher, chunks_of_clip, clip_of_chunks
-from kamerton.tts.clip_shelves import ClipShelves
-from kamerton.tts.clip_store import ClipKey
+from kamerton.tts.clips.making import ChunkFinisher, chunks_of_clip, clip_of_chunks
+from kamerton.tts.clips.shelves import ClipShelves
+from kamerton.tts.clips.store import ClipKey
 from kamerton.tts.piece_speech import PieceSpeech
 from kamerton.tts.render import Render
-from kamerton.tts.spoken_text import spoken
+from kamerton.tts.spoken.text import spoken
 from kamerton.tts.voice_chain import VoiceChain
 from kamerton.tts.written_text import WrittenRender, WrittenText, written_clip
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kamerton.llm.event_stream import LONGEST_LINE, EventStream, NoEventStream, ServerEvent
+from kamerton.llm.openai.event_stream import LONGEST_LINE, EventStream, NoEventStream, ServerEvent
 
 BODY = (
     '\ufeff: hello\n\ndata: {"a": 1}\n\nevent: ping\ndata: {}\r\n\r\nid: 7\n: comment\n\ndata:\n\ndata: \n\n'

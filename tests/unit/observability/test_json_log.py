@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from kamerton.domain.call_scope import call_context
 from kamerton.observability.json_log import (
     ConsoleFormatter,
     JsonFormatter,
     LoggingPipeline,
-    call_context,
     configure_logging,
 )
 

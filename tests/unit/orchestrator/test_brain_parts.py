@@ -35,7 +35,7 @@ from kamerton.orchestrator.services import CallServices
 from kamerton.orchestrator.settings import CallSettings
 from kamerton.orchestrator.utterance import Settled
 from kamerton.orchestrator.workers import InlineWorker, ThreadWorker
-from kamerton.stt.standin import ScriptedSpeechToText
+from kamerton.stt.standins.scripted import ScriptedSpeechToText
 from kamerton.testing.call_lab import LAB_PHRASES, EnergyVadModel, ToneVoice, lab_completeness
 from kamerton.testing.virtual_loop import VirtualLoop
 

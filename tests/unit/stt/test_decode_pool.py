@@ -12,7 +12,7 @@ from kamerton.domain.recognition import RecognitionHint
 from kamerton.stt.breaker import BreakerSettings
 from kamerton.stt.decode_pool import DecodePool, PoolLimits
 from kamerton.stt.decode_queue import DecodeFailed, DecodeOutcome, DecodeRequest
-from kamerton.stt.readings import Transcript
+from kamerton.stt.whisper.readings import Transcript
 
 pytestmark = pytest.mark.anyio
 

@@ -6,8 +6,8 @@ import pytest
 from kamerton.domain.audio import PHONE, AudioFrame
 from kamerton.domain.errors import EngineError
 from kamerton.domain.recognition import Final, RecognitionHint, SttReconnected, SttStream
-from kamerton.stt.faulty_standin import FaultySpeechToText, Reconnection, StreamFaults
-from kamerton.stt.standin import InstantSpeechToText
+from kamerton.stt.standins.faulty import FaultySpeechToText, Reconnection, StreamFaults
+from kamerton.stt.standins.scripted import InstantSpeechToText
 from kamerton.testing.virtual_loop import VirtualLoop
 
 pytestmark = pytest.mark.anyio

@@ -3,7 +3,7 @@ import pytest
 
 from kamerton.domain.audio import PHONE, AudioFrame
 from kamerton.domain.recognition import Final, Partial, RecognitionHint, SttEvent, SttStream, UtteranceEnded
-from kamerton.stt.lagging_standin import LaggingSpeechToText, SpokenWord, StreamingTraits
+from kamerton.stt.standins.lagging import LaggingSpeechToText, SpokenWord, StreamingTraits
 from kamerton.testing.virtual_loop import VirtualLoop
 
 pytestmark = pytest.mark.anyio

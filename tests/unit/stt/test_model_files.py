@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kamerton.domain.errors import ModelError
-from kamerton.stt.model_files import PackagedFile, PackagedModel, prepare_whisper_model
+from kamerton.stt.whisper.model_files import PackagedFile, PackagedModel, prepare_whisper_model
 
 FIRST, SECOND = b"weights " * 1000, b"more weights " * 1000
 CONFIG = b'{"size": "tiny"}'

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kamerton.stt.readings import (
+from kamerton.stt.whisper.readings import (
     Reading,
     Transcript,
     collapse_loops,

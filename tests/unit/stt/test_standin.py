@@ -3,7 +3,7 @@ import pytest
 
 from kamerton.domain.audio import PHONE
 from kamerton.domain.recognition import Final, Partial, RecognitionHint, SttEvent, SttFailed, SttStream
-from kamerton.stt.standin import InstantSpeechToText, ScriptedSpeechToText, ScriptedTurn
+from kamerton.stt.standins.scripted import InstantSpeechToText, ScriptedSpeechToText, ScriptedTurn
 from kamerton.testing.virtual_loop import VirtualLoop
 
 pytestmark = pytest.mark.anyio

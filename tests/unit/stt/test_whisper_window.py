@@ -1,6 +1,6 @@
 import pytest
 
-from kamerton.stt.whisper import calls_carried, length_limit, window_frames
+from kamerton.stt.whisper.recognizer import calls_carried, length_limit, window_frames
 
 
 @pytest.mark.parametrize(

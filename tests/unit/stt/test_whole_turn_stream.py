@@ -6,7 +6,7 @@ import pytest
 from kamerton.domain.audio import PHONE, AudioFrame
 from kamerton.domain.recognition import Final, Partial, RecognitionHint, SttEvent, SttFailed
 from kamerton.stt.decode_queue import DecodeFailed, DecodeOutcome, DecodeQueue, DecodeRequest
-from kamerton.stt.readings import Transcript
+from kamerton.stt.whisper.readings import Transcript
 from kamerton.stt.whole_turn_stream import WholeTurnStream
 from kamerton.testing.virtual_loop import VirtualLoop
 

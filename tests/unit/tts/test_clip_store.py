@@ -7,8 +7,8 @@ from kamerton.audio.tone import tone
 from kamerton.audio.wav import WavAudio
 from kamerton.domain.audio import PHONE, WIDEBAND, Clip, Segment
 from kamerton.domain.synthesis import SpeechChunk
-from kamerton.tts.clip_making import chunks_of_clip, clip_at_rate, clip_of_chunks, clip_of_recording
-from kamerton.tts.clip_store import ClipFolder, ClipKey, ClipMemory
+from kamerton.tts.clips.making import chunks_of_clip, clip_at_rate, clip_of_chunks, clip_of_recording
+from kamerton.tts.clips.store import ClipFolder, ClipKey, ClipMemory
 
 KEY = ClipKey("voice", "ru", 8000, "Добрый день.")
 PCM = tone(440, 100, PHONE)

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kamerton.testing.tts_conformance import UGLY
-from kamerton.tts.cyrillic import russian_letters
+from kamerton.tts.spoken.cyrillic import russian_letters
 
 ALPHABET = set("абвгдеёжзийклмнопрстуфхцчшщъыьэюя ,.!?")
 

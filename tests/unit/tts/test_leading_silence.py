@@ -15,7 +15,7 @@ from kamerton.domain.audio import PHONE, SAMPLE_BYTES, AudioFormat, Clip
 from kamerton.domain.synthesis import SpeechChunk, TtsCapabilities
 from kamerton.orchestrator.workers import InlineWorker
 from kamerton.testing.virtual_loop import VirtualLoop
-from kamerton.tts.clip_making import ChunkFinisher
+from kamerton.tts.clips.making import ChunkFinisher
 from kamerton.tts.tts_manager import TTSManager
 
 pytestmark = pytest.mark.anyio

@@ -3,10 +3,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from num2words import num2words
 
-from kamerton.tts import numbers_uk
-from kamerton.tts.grammar import CASES, Case, Gender, noun
-from kamerton.tts.lexicon_ru import RUSSIAN
-from kamerton.tts.lexicon_uk import UKRAINIAN
+from kamerton.tts.spoken import numbers_uk
+from kamerton.tts.spoken.grammar import CASES, Case, Gender, noun
+from kamerton.tts.spoken.lexicon_ru import RUSSIAN
+from kamerton.tts.spoken.lexicon_uk import UKRAINIAN
 
 
 @given(st.integers(0, numbers_uk.LARGEST))

@@ -8,7 +8,7 @@ import pytest
 from kamerton.domain.audio import PHONE, SAMPLE_BYTES
 from kamerton.testing.tts_conformance import TextToSpeechConformance
 from kamerton.testing.virtual_loop import VirtualLoop
-from kamerton.tts.standin import PacedToneTextToSpeech
+from kamerton.tts.voices.standin import PacedToneTextToSpeech
 
 
 @pytest.fixture

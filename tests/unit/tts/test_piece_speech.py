@@ -14,8 +14,8 @@ from kamerton.orchestrator.workers import InlineWorker
 from kamerton.testing.virtual_loop import VirtualLoop
 from kamerton.tts.clauses import pause_after_ms
 from kamerton.tts.piece_speech import MAX_TEXT_CHARS
-from kamerton.tts.standin import PacedToneTextToSpeech
 from kamerton.tts.tts_manager import SynthesisLimits, TTSManager
+from kamerton.tts.voices.standin import PacedToneTextToSpeech
 
 pytestmark = pytest.mark.anyio
 

@@ -12,8 +12,8 @@ from kamerton.audio.tone import tone
 from kamerton.domain.audio import PHONE, AudioFormat
 from kamerton.domain.errors import EngineError, ModelError
 from kamerton.testing.tts_conformance import TextToSpeechConformance, heard
-from kamerton.tts.piper import PiperTextToSpeech
 from kamerton.tts.selection import VoiceWishes, choose_voices
+from kamerton.tts.voices.piper.voice import PiperTextToSpeech
 
 VOICE_FORMAT = AudioFormat(22050)
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from kamerton.domain.errors import EngineError
-from kamerton.tts.scratch_folder import ScratchFolder
+from kamerton.tts.voices.festival.scratch_folder import ScratchFolder
 
 OWNER = """
 import os, sys
 from pathlib import Path
-from kamerton.tts.scratch_folder import ScratchFolder
+from kamerton.tts.voices.festival.scratch_folder import ScratchFolder
 folder = ScratchFolder("scratch-", Path(sys.argv[1]))
 (folder.path() / "clause.wav").write_bytes(b"x")
 print(folder.path(), flush=True)

@@ -12,8 +12,8 @@ from kamerton.audio.wav import write_wav_file
 from kamerton.domain.audio import PHONE, WIDEBAND, AudioFormat, Clip, Segment
 from kamerton.orchestrator.workers import InlineWorker
 from kamerton.testing.virtual_loop import VirtualLoop
-from kamerton.tts.standin import IndexedToneTextToSpeech
 from kamerton.tts.tts_manager import TTSManager
+from kamerton.tts.voices.standin import IndexedToneTextToSpeech
 
 pytestmark = pytest.mark.anyio
 

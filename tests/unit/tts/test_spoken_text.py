@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kamerton.domain.errors import ConfigurationError
-from kamerton.tts.spoken_text import spoken
+from kamerton.tts.spoken.text import spoken
 
 RUSSIAN = [
     ("Стоимость 16 500 ₽.", "Стоимость шестнадцать тысяч пятьсот рублей."),

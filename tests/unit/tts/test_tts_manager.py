@@ -15,8 +15,8 @@ from kamerton.domain.synthesis import SpeechChunk, TextToSpeech, TtsCapabilities
 from kamerton.orchestrator.workers import InlineWorker
 from kamerton.testing.virtual_loop import VirtualLoop
 from kamerton.tts.clauses import split_clauses
-from kamerton.tts.standin import IndexedToneTextToSpeech
 from kamerton.tts.tts_manager import SynthesisLimits, TTSManager
+from kamerton.tts.voices.standin import IndexedToneTextToSpeech
 
 pytestmark = pytest.mark.anyio
 

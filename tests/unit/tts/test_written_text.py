@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kamerton.domain.audio import PHONE, SAMPLE_BYTES, Clip, Segment
 from kamerton.tts.clauses import split_clauses
-from kamerton.tts.spoken_text import spoken
+from kamerton.tts.spoken.text import spoken
 from kamerton.tts.written_text import WrittenText, written_clip
 
 WRITTEN = (

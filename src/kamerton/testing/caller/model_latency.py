@@ -24,22 +24,22 @@ from kamerton.llm.conversation_manager import ConversationManager
 from kamerton.llm.dual_context import DualContextController
 from kamerton.llm.instructions import talk_instructions
 from kamerton.llm.limits import TalkLimits
-from kamerton.llm.openai_compatible import OpenAICompatibleModel, OpenAICompatibleSettings
+from kamerton.llm.openai.model import OpenAICompatibleModel, OpenAICompatibleSettings
 from kamerton.llm.token_counts import estimate_tokens
 from kamerton.observability.timeline import mark_at_s
 from kamerton.orchestrator.router import AnswerSources
 from kamerton.orchestrator.settings import CallSettings
 from kamerton.orchestrator.speculation import SpeculationSettings
 from kamerton.orchestrator.workers import InlineWorker
-from kamerton.stt.standin import ScriptedSpeechToText, ScriptedTurn
+from kamerton.stt.standins.scripted import ScriptedSpeechToText, ScriptedTurn
 from kamerton.testing.call_lab import CallLab, EchoFlow, LabCall
 from kamerton.testing.caller.load_figures import Spread
 from kamerton.testing.caller.model_process import SeenRequest, model_process
 from kamerton.testing.model_server import ModelScript, Reply, Rule, wire
 from kamerton.testing.model_server.server import MODEL_NAME
 from kamerton.tts.clause_buffer import ClauseBuffer
-from kamerton.tts.standin import PacedToneTextToSpeech
 from kamerton.tts.tts_manager import SynthesisLimits, TTSManager
+from kamerton.tts.voices.standin import PacedToneTextToSpeech
 
 VOICE_MS: Final = 150.0
 FIRST_TOKEN_MS: Final = 400.0

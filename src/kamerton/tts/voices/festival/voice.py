@@ -16,10 +16,10 @@ from kamerton.audio.wav import WavAudio
 from kamerton.domain.audio import AudioFormat
 from kamerton.domain.errors import EngineError, ModelError
 from kamerton.domain.synthesis import SpeechChunk, TtsCapabilities
-from kamerton.tts.clause_speech import finished_clause, speak_clauses
-from kamerton.tts.cyrillic import russian_letters
-from kamerton.tts.festival_process import FestivalProcess
-from kamerton.tts.scratch_folder import ScratchFolder
+from kamerton.tts.spoken.cyrillic import russian_letters
+from kamerton.tts.voices.clause_speech import finished_clause, speak_clauses
+from kamerton.tts.voices.festival.process import FestivalProcess
+from kamerton.tts.voices.festival.scratch_folder import ScratchFolder
 
 VOICE: Final = "voice_msu_ru_nsh_clunits"
 DEBIAN_VOICE_FOLDER: Final = Path("/usr/share/festival/voices/russian/msu_ru_nsh_clunits")

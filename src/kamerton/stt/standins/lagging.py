@@ -24,7 +24,7 @@ from kamerton.domain.recognition import (
     UtteranceEnded,
 )
 from kamerton.stt.event_box import EventBox
-from kamerton.stt.standin import ANY_LANGUAGE
+from kamerton.stt.standins.scripted import ANY_LANGUAGE
 from kamerton.stt.utterances import JoinedUtterances
 
 

@@ -12,12 +12,12 @@ from functools import lru_cache
 from typing import Final
 
 from kamerton.domain.errors import ConfigurationError
-from kamerton.tts.lexicon import Lexicon
-from kamerton.tts.lexicon_ru import RUSSIAN
-from kamerton.tts.lexicon_uk import UKRAINIAN
-from kamerton.tts.spoken_dates import spell_dates
-from kamerton.tts.spoken_numbers import spell_numbers
-from kamerton.tts.spoken_phones import spell_phones
+from kamerton.tts.spoken.dates import spell_dates
+from kamerton.tts.spoken.lexicon import Lexicon
+from kamerton.tts.spoken.lexicon_ru import RUSSIAN
+from kamerton.tts.spoken.lexicon_uk import UKRAINIAN
+from kamerton.tts.spoken.numbers import spell_numbers
+from kamerton.tts.spoken.phones import spell_phones
 
 LANGUAGES: Final = {"ru": RUSSIAN, "uk": UKRAINIAN}
 

@@ -29,7 +29,7 @@ from kamerton.domain.errors import EngineError, ModelError
 from kamerton.domain.recognition import RecognitionHint, RecognizerState, SttCapabilities, SttStream
 from kamerton.stt.decode_pool import DecodePool, PoolLimits
 from kamerton.stt.decode_queue import DecodeRequest
-from kamerton.stt.readings import (
+from kamerton.stt.whisper.readings import (
     SHORT_ANSWERS,
     Reading,
     Transcript,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from kamerton.tts.grammar import CASES, Case
-from kamerton.tts.lexicon import Lexicon
+from kamerton.tts.spoken.grammar import CASES, Case
+from kamerton.tts.spoken.lexicon import Lexicon
 
 _YEARS: Final = range(1000, 2200)
 _WORD_BEFORE: Final = re.compile(r"([\w']+)[\s(«\"]*$")

@@ -15,8 +15,8 @@ from kamerton.audio.wav import WavAudio
 from kamerton.domain.audio import AudioFormat, Clip
 from kamerton.domain.storage import SharedClips
 from kamerton.domain.work import Worker
-from kamerton.tts.clip_making import clip_at_rate, clip_of_recording
-from kamerton.tts.clip_store import ClipFolder, ClipKey, ClipMemory
+from kamerton.tts.clips.making import clip_at_rate, clip_of_recording
+from kamerton.tts.clips.store import ClipFolder, ClipKey, ClipMemory
 
 _SHARED_WAIT_S: Final = 0.1
 """Longest wait for the shared cache before a text is synthesised: less than most voices take to their first audio."""

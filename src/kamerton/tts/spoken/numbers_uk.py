@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kamerton.tts.grammar import CASES, Case, Gender, Noun, noun
+from kamerton.tts.spoken.grammar import CASES, Case, Gender, Noun, noun
 
 LARGEST = 10**12 - 1
 """The largest whole number said as a number."""

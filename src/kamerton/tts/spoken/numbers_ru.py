@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from num2words import num2words
 
-from kamerton.tts.grammar import Case, Gender, Noun, noun
+from kamerton.tts.spoken.grammar import Case, Gender, Noun, noun
 
 LARGEST = 10**15 - 1
 """The largest whole number said as a number."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from kamerton.tts.lexicon import Lexicon
+from kamerton.tts.spoken.lexicon import Lexicon
 
 _GAP: Final = r"[\s\-()]*"
 _PHONES: Final = (

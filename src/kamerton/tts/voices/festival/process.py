@@ -22,7 +22,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from kamerton.audio.wav import WavAudio, read_wav_file
 from kamerton.domain.errors import ConfigurationError, EngineError, ModelError
-from kamerton.tts.scratch_folder import ScratchFolder
+from kamerton.tts.voices.festival.scratch_folder import ScratchFolder
 
 HEAP_CELLS: Final = 1_000_000
 """Interpreter memory: Festival's own default of 10 million cells costs 270 MB more; 400 000 are too few to load."""

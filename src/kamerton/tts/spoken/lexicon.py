@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from kamerton.tts.grammar import Case, Gender, Noun
+from kamerton.tts.spoken.grammar import Case, Gender, Noun
 
 
 class Numerals(Protocol):

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from typing import Final
 
-from kamerton.tts.grammar import words
+from kamerton.tts.spoken.grammar import words
 
 _DIGRAPHS: Final = {
     "shch": "щ",

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from kamerton.tts.grammar import Case, Noun
-from kamerton.tts.lexicon import Lexicon, Unit
-from kamerton.tts.spoken_dates import word_before
-from kamerton.tts.spoken_phones import spell_digits
+from kamerton.tts.spoken.dates import word_before
+from kamerton.tts.spoken.grammar import Case, Noun
+from kamerton.tts.spoken.lexicon import Lexicon, Unit
+from kamerton.tts.spoken.phones import spell_digits
 
 _WHOLE: Final = r"\d{1,3}(?: \d{3})+(?!\d)|\d+"
 _AMOUNT: Final = rf"(?:{_WHOLE})(?:[.,]\d+)?"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from kamerton.tts import numbers_uk
-from kamerton.tts.grammar import Case, Gender, Noun, noun, words
-from kamerton.tts.lexicon import Lexicon, SmallWords, Unit
+from kamerton.tts.spoken import numbers_uk
+from kamerton.tts.spoken.grammar import Case, Gender, Noun, noun, words
+from kamerton.tts.spoken.lexicon import Lexicon, SmallWords, Unit
 
 
 def _masculine(stem: str, *, genitive: str = "а") -> Noun:

@@ -19,7 +19,7 @@ import anyio.to_thread
 from kamerton.domain.audio import AudioFormat
 from kamerton.domain.errors import EngineError, ModelError
 from kamerton.domain.synthesis import SpeechChunk, TtsCapabilities
-from kamerton.tts.clause_speech import finished_clause, speak_clauses
+from kamerton.tts.voices.clause_speech import finished_clause, speak_clauses
 
 _log = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ import anyio
 from kamerton.domain.errors import ConfigurationError, EngineError
 from kamerton.domain.foreign_text import LONGEST_REMARK, shown_line
 from kamerton.domain.language_model import GenerationEnded, ModelEvent, ModelRequest, TextDelta
-from kamerton.llm.event_stream import EventStream, NoEventStream, ServerEvent
 from kamerton.llm.limits import ModelTimeouts
+from kamerton.llm.openai.event_stream import EventStream, NoEventStream, ServerEvent
 from kamerton.llm.structured_answer import ANSWER_SCHEMA
 from kamerton.llm.thoughts import ThoughtFilter
 

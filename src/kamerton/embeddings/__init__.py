@@ -1,0 +1,1 @@
+"""Sentence embeddings: one folder each, found by its module `engine`."""

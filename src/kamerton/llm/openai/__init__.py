@@ -1,0 +1,1 @@
+"""Every server with OpenAI's chat completions."""

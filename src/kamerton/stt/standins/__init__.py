@@ -1,0 +1,1 @@
+"""Recognisers that follow a script."""

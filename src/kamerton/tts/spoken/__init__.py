@@ -1,0 +1,1 @@
+"""Text as it is said: numbers, money, dates, telephones and names in words."""

@@ -1,0 +1,1 @@
+"""eSpeak NG, which speaks every language roughly."""

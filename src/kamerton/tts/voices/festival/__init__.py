@@ -1,0 +1,1 @@
+"""Festival, Debian's Russian voice, in processes of its own."""

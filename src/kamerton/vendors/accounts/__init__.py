@@ -1,0 +1,1 @@
+"""Accounts at vendors, one module each: credentials that its recogniser, voice, model and embeddings share."""

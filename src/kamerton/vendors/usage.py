@@ -1,0 +1,36 @@
+"""What is used of a service: told by its adapter, counted for the call that it was used for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+UsageUnit = Literal["seconds", "characters", "input_tokens", "cached_tokens", "output_tokens", "requests"]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """A quantity of something that a vendor may ask money for."""
+
+    part: Literal["recognizer", "voice", "model", "embeddings"]
+    engine: str
+    """Name of the engine: `yandex`."""
+    unit: UsageUnit
+    amount: float
+    model: str = ""
+    """What of the vendor's: model or voice class, where prices differ by it."""
+
+
+class UsageMeter(Protocol):
+    """Takes note of usage. Plain calls; may be made from any thread."""
+
+    def record(self, usage: Usage) -> None:
+        """Count it for the call whose context this is (`domain.call_scope`), and in total."""
+        ...
+
+
+class Uncounted:
+    """A meter that forgets: for checks and tests."""
+
+    def record(self, usage: Usage) -> None:
+        """Forget it."""
