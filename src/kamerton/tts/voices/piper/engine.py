@@ -1,0 +1,32 @@
+"""Piper as an engine that the settings can name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import anyio.to_thread
+
+from kamerton.domain.errors import ModelError
+from kamerton.domain.synthesis import TextToSpeech
+from kamerton.vendors.engine import EngineContext, EngineType
+
+
+@dataclass(frozen=True, slots=True)
+class PiperOptions:
+    """A Piper voice on this machine."""
+
+    voice_file: Path | None = None
+    """The voice's `.onnx`, its `.onnx.json` beside it; without it Piper is passed over."""
+
+
+async def _open(options: PiperOptions, context: EngineContext) -> TextToSpeech:
+    from kamerton.tts.voices.piper.voice import PiperTextToSpeech
+
+    if options.voice_file is None:
+        raise ModelError("no voice file is configured (voice.piper.voice_file)")
+    return await anyio.to_thread.run_sync(PiperTextToSpeech, options.voice_file)
+
+
+ENGINE: Final = EngineType("piper", PiperOptions, _open)
