@@ -6,12 +6,12 @@ The sections are made from what registered itself (`vendors/registry.py`), so a 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
+from pydantic_settings import NoDecode
 
 from kamerton.vendors import registry
-from kamerton.vendors.breaker import BreakerSettings
 
 SectionT = TypeVar("SectionT", bound="EngineSection")
 
@@ -28,10 +28,8 @@ class EngineSection(Section):
     package: ClassVar[str] = ""
     """Where these engines register themselves."""
 
-    engine: tuple[str, ...] = ()
+    engine: Annotated[tuple[str, ...], NoDecode] = ()
     """The first one works; when it fails, the next one goes on. Written as a name, a list, or names with commas."""
-    breaker: BreakerSettings = BreakerSettings()
-    """When an engine that fails is passed over, and for how long."""
 
     @property
     def chain(self) -> tuple[str, ...]:
@@ -94,12 +92,3 @@ def with_engines(base: type[SectionT]) -> type[SectionT]:
         for name, engine in registry.engines_in(base.package).items()
     }
     return create_model(base.__name__, __base__=base, __doc__=base.__doc__, **fields)
-
-
-def accounts_section() -> type[Section]:
-    """A section with a field for each account."""
-    fields: dict[str, Any] = {
-        name: (account, Field(default_factory=account)) for name, account in registry.accounts().items()
-    }
-    doc = "Credentials at vendors, shared by everything that is used of one."
-    return create_model("AccountSettings", __base__=Section, __doc__=doc, **fields)

@@ -1,4 +1,4 @@
-"""Which engines hear and speak, and the accounts they use: sections made of what registered itself."""
+"""Which engines hear and speak: sections made of what registered itself."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from kamerton.config.engine_sections import LocalReserveSection, Section, accounts_section, with_engines
+from kamerton.config.engine_sections import LocalReserveSection, with_engines
 from kamerton.vendors import registry
+from kamerton.vendors.breaker import BreakerSettings
 
 Seconds = Annotated[float, Field(gt=0, le=60)]
 
@@ -18,6 +19,8 @@ class _RecognizerSettings(LocalReserveSection):
     package: ClassVar[str] = registry.RECOGNIZERS
     local_engines: ClassVar[tuple[str, ...]] = ("whisper",)
 
+    breaker: BreakerSettings = BreakerSettings()
+    """When an engine that fails is passed over, and for how long."""
     final_s: Seconds = 2.5
     """How long a service may take for the transcript of an ended turn; then the next engine reads the turn."""
     open_s: Seconds = 2.0
@@ -32,17 +35,11 @@ class _VoiceSettings(LocalReserveSection):
 
     memory_mb: Annotated[int, Field(ge=1)] = 64
     """Rendered audio kept in memory."""
-    first_audio_s: Seconds = 2.5
-    """How long a service may take for the first audio of a clause; then the next voice speaks."""
-    hedge: bool = False
-    """Ask the second voice as well when the first one takes longer than nine of ten times; the first audio is taken."""
 
 
 if TYPE_CHECKING:
-    AccountSettings = Section
     RecognizerSettings = _RecognizerSettings
     VoiceSettings = _VoiceSettings
 else:
-    AccountSettings = accounts_section()
     RecognizerSettings = with_engines(_RecognizerSettings)
     VoiceSettings = with_engines(_VoiceSettings)

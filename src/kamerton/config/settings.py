@@ -31,7 +31,7 @@ from pydantic_settings import (
 
 from kamerton.cache.opening import StoreSettings
 from kamerton.config.engine_sections import Section
-from kamerton.config.engine_settings import AccountSettings, RecognizerSettings, VoiceSettings
+from kamerton.config.engine_settings import RecognizerSettings, VoiceSettings
 from kamerton.domain.errors import ConfigurationError
 from kamerton.listening.listener import ListeningSettings
 from kamerton.llm.dual_context import MIN_WINDOW_TOKENS
@@ -202,7 +202,6 @@ class Settings(BaseSettings):
     ami: ManagerSettings = ManagerSettings()
     browser: BrowserSettings = BrowserSettings()
     web: WebSettings = WebSettings()
-    accounts: AccountSettings = AccountSettings()
     recognizer: RecognizerSettings = RecognizerSettings()
     voice: VoiceSettings = VoiceSettings()
     understanding: UnderstandingSettings = UnderstandingSettings()

@@ -26,7 +26,11 @@ async def _open(options: PiperOptions, context: EngineContext) -> TextToSpeech:
 
     if options.voice_file is None:
         raise ModelError("no voice file is configured (voice.piper.voice_file)")
-    return await anyio.to_thread.run_sync(PiperTextToSpeech, options.voice_file)
+    voice = await anyio.to_thread.run_sync(PiperTextToSpeech, options.voice_file)
+    if context.language not in voice.capabilities.languages:
+        await voice.aclose()
+        raise ModelError(f"{voice.name} speaks {', '.join(voice.capabilities.languages)}, not '{context.language}'")
+    return voice
 
 
 ENGINE: Final = EngineType("piper", PiperOptions, _open)
