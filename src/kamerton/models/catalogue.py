@@ -77,7 +77,7 @@ def _piper(name: str, onnx: tuple[int, str], config: tuple[int, str], good_for: 
         languages=(region[:2],),
         licence="MIT (of the recordings: MODEL_CARD)",
         good_for=good_for,
-        setting=f"voice: {{piper: {{voice: {name}}}}}",
+        setting=f"voice: {{engine: piper, piper: {{voice_file: {name}}}}}",
     )
 
 
