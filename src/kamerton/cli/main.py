@@ -16,6 +16,7 @@ from kamerton.cli import (
     models,
     serve,
     speculation,
+    stt,
 )
 
 app = typer.Typer(
@@ -33,6 +34,7 @@ app.add_typer(answers.app, name="answers")
 app.add_typer(intents.app, name="intents")
 app.add_typer(chat.app, name="chat")
 app.add_typer(models.app, name="models")
+app.add_typer(stt.app, name="stt")
 
 
 def main() -> None:
