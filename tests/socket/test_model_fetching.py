@@ -211,6 +211,12 @@ async def test_a_mirror_without_hashes_serves_what_the_catalogue_knows_the_hash_
     assert _is_whole(await fetching.fetch())
 
 
+async def test_a_mirror_that_only_sends_files_serves_them_too(fetching: Fetching) -> None:
+    fetching.hub.metadata_faults = [HubFault("status", status=405)]
+    folder = await fetching.fetch(replace(MODEL, files=MODEL.files[:1]))
+    assert (folder / "model.onnx").read_bytes() == WEIGHTS
+
+
 async def test_a_host_without_ranges_sends_all_of_it_again(fetching: Fetching) -> None:
     fetching.hub.ranges = False
     fetching.hub.faults = [CUT]
@@ -369,3 +375,16 @@ async def test_a_hub_of_ones_own_is_trusted_by_its_root_certificate(
     tls.load_cert_chain(certificate, key)
     async with serve_files(tls=tls) as hub:
         assert _is_whole(await Fetching(hub, tmp_path).fetch())
+
+
+async def test_nothing_is_fetched_from_a_content_host_without_tls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = self_signed(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate, key)
+    async with serve_files(tls=tls) as hub:
+        hub.content_url = hub.content_url.replace("https:", "http:")
+        with pytest.raises(ModelError, match="redirects to an address without TLS"):
+            await Fetching(hub, tmp_path).fetch()

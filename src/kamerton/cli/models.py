@@ -84,7 +84,7 @@ def remove(name: Name, config: ConfigFile = None) -> None:
         freed = remove_model(settings.data_dir, name)
         print(f"{name} is removed, {megabytes(freed)} are free again." if freed else f"{name} was not here.")
         for place in mentions(settings.model_dump(), name, models_folder(settings.data_dir)):
-            print(f"The setting {place} names it: change that before the next start.")
+            print(f"The setting {place} names it: the engine it belongs to will not open without it.")
 
 
 def fetch_settings(settings: Settings, base_url: str | None) -> ModelsSettings:

@@ -7,6 +7,7 @@ fetch is interrupted, also by Ctrl-C, and the next one goes on from there.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -237,6 +238,7 @@ class _Fetch:
                     f"one) and was deleted: try again later, or give another host with --base-url"
                 )
             self._note(f"{one.file.name} changed while it was fetched; it is fetched anew")
+        await anyio.to_thread.run_sync(_on_disk, partial)
         partial.replace(target)
         _note_path(partial).unlink(missing_ok=True)
         return list(one.digests)
@@ -344,6 +346,12 @@ def _wanted(file: ModelFile, remote: RemoteFile) -> _Wanted:
 def _size(path: Path) -> int:
     """Bytes of a file; 0 when there is none."""
     return path.stat().st_size if path.is_file() else 0
+
+
+def _on_disk(path: Path) -> None:
+    """Have a file outlive a power cut before it takes its name."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _note_path(partial: Path) -> Path:
