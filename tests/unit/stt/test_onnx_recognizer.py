@@ -139,6 +139,13 @@ async def test_a_model_that_was_not_fetched_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("name", ["t-one", "whisper-small"])
+async def test_a_folder_that_names_another_model_is_told(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"names the fetched model {name}, .* says gigaam-v3-ctc: set model"):
+        await ENGINE.open(OnnxOptions(folder=Path(name)), EngineContext("ru", tmp_path))
+
+
+@pytest.mark.anyio
 async def test_an_assistant_of_another_language_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="t-one understands ru, and the assistant speaks uk"):
         await ENGINE.open(OnnxOptions("t-one"), EngineContext("uk", tmp_path))

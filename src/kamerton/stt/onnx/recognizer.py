@@ -114,9 +114,15 @@ def installed_or_named(model: str, data_dir: Path, wish: Path | None) -> Path:
     """The folder that is meant. Blocking.
 
     Raises:
+        ConfigurationError: the folder's name is that of another model.
         ModelError: the model that is named was not fetched.
     """
     if wish is not None:
+        if str(wish) in CATALOGUE and str(wish) != model:
+            raise ConfigurationError(
+                f"recognizer.onnx.folder names the fetched model {wish}, and recognizer.onnx.model says {model}: "
+                f"set model to {wish} and leave folder out"
+            )
         return model_folder(data_dir, wish)
     if model not in CATALOGUE:
         raise ModelError(f"set recognizer.onnx.folder to a folder with the files of {model}: it cannot be fetched")

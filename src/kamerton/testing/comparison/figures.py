@@ -125,7 +125,7 @@ def _rows(results: Sequence[Compared]) -> list[tuple[str, ...]]:
     ):
         rows.append((title, *(_times(one[key]) for one in figures)))
     rows.append(("CPU per minute of audio", *(_seconds(one["cpu_s_per_minute"]) for one in figures)))
-    rows.append(("failed", *(f"{one['failures']} of {one['recordings']}" for one in figures)))
+    rows.append(("failed", *(_failures(one) for one in figures)))
     return [row for row in rows if any(cell != ABSENT for cell in row[1:])]
 
 
@@ -138,6 +138,10 @@ def _errors(figures: Mapping[str, Any]) -> str:
         return ABSENT
     wrong = ", ".join(str(figures[kind]) for kind in ("substitutions", "deletions", "insertions"))
     return f"{wrong} of {figures['words']}"
+
+
+def _failures(figures: Mapping[str, Any]) -> str:
+    return f"{figures['failures']} of {figures['recordings']}" if figures["recordings"] else ABSENT
 
 
 def _entities(score: EntityScore | None) -> str:
