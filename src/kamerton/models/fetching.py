@@ -7,10 +7,9 @@ fetch is interrupted, also by Ctrl-C, and the next one goes on from there.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,9 +17,10 @@ import anyio
 import anyio.to_thread
 
 from kamerton.domain.errors import ModelError
-from kamerton.models.catalogue import CatalogueModel, ModelFile
+from kamerton.models.catalogue import CatalogueModel
 from kamerton.models.digests import digest_of_file
 from kamerton.models.hub import Body, Hub, RemoteFile, TransferBroken, open_hub
+from kamerton.models.parts import Part, note_path, put_on_disk, read_part, size_of, write_part
 from kamerton.models.settings import ModelsSettings
 from kamerton.models.storage import (
     MANIFEST,
@@ -31,6 +31,7 @@ from kamerton.models.storage import (
     staging_folder,
     switch,
 )
+from kamerton.models.wanted import Wanted, wanted_of
 
 WRITE_BYTES: Final = 1 << 20
 SPARE_BYTES: Final = 64 << 20
@@ -51,31 +52,6 @@ class Step:
 
 Progress = Callable[[Step], None]
 Note = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Of what a partial file is a part."""
-
-    identity: str
-    """The whole file's digest or tag."""
-    size: int
-    served_by: str
-    """Tag of the host that sent it, which decides whether it sends the rest."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """A file to be fetched, and all that is known of it."""
-
-    file: ModelFile
-    remote: RemoteFile
-    size: int
-    digests: tuple[str, ...]
-
-    @property
-    def identity(self) -> str:
-        return self.digests[0]
 
 
 async def fetch_model(
@@ -175,14 +151,14 @@ class _Fetch:
         }
         (self._folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
 
-    async def _look_up(self) -> tuple[list[_Wanted], str]:
+    async def _look_up(self) -> tuple[list[Wanted], str]:
         """What the host says of the files. All of them are then asked for by the commit that the first one named."""
-        wanted: list[_Wanted] = []
+        wanted: list[Wanted] = []
         revision = self._model.revision
         for file in self._model.files:
             remote = await self._look_up_one(revision, file.path)
             revision = remote.commit or revision
-            wanted.append(_wanted(file, remote))
+            wanted.append(wanted_of(file, remote))
         return wanted, revision
 
     async def _look_up_one(self, revision: str, path: str) -> RemoteFile:
@@ -213,7 +189,7 @@ class _Fetch:
         self._note(f"{fault}; trying again in {pause_s:g} s")
         await anyio.sleep(pause_s)
 
-    async def _stage(self, one: _Wanted) -> list[str]:
+    async def _stage(self, one: Wanted) -> list[str]:
         """Have one file whole and checked; the digests it was checked by."""
         target = self._folder / one.file.name
         if await self._is_right(target, one):
@@ -238,13 +214,13 @@ class _Fetch:
                     f"one) and was deleted: try again later, or give another host with --base-url"
                 )
             self._note(f"{one.file.name} changed while it was fetched; it is fetched anew")
-        await anyio.to_thread.run_sync(_on_disk, partial)
+        await anyio.to_thread.run_sync(put_on_disk, partial)
         partial.replace(target)
-        _note_path(partial).unlink(missing_ok=True)
+        note_path(partial).unlink(missing_ok=True)
         return list(one.digests)
 
-    async def _is_right(self, path: Path, one: _Wanted) -> bool:
-        if _size(path) != one.size:
+    async def _is_right(self, path: Path, one: Wanted) -> bool:
+        if size_of(path) != one.size:
             return False
         for digest in one.digests:
             kind = digest.partition(":")[0]
@@ -252,12 +228,12 @@ class _Fetch:
                 return False
         return True
 
-    async def _transfer(self, partial: Path, one: _Wanted) -> None:
+    async def _transfer(self, partial: Path, one: Wanted) -> None:
         """Bring a partial file to its end."""
         offset = self._offset(partial, one)
         if offset == one.size:
             return
-        part = _read_part(partial)
+        part = read_part(partial)
         async with self._hub.read(one.remote.url, offset, part.served_by if part else "") as body:
             if body.total is not None and body.total != one.size:
                 self._discard(partial)
@@ -265,12 +241,12 @@ class _Fetch:
                     f"{one.file.name} of the model {self._model.name} has {body.total} bytes where it is served, and "
                     f"{one.size} were announced: give the same command again, or another host with --base-url"
                 )
-            _write_part(partial, _Part(one.identity, one.size, body.etag))
+            write_part(partial, Part(one.identity, one.size, body.etag))
             await self._write(partial, one, body)
-        if _size(partial) < one.size:
+        if size_of(partial) < one.size:
             raise TransferBroken(f"the transfer of {one.file.name} ended early")
 
-    async def _write(self, partial: Path, one: _Wanted, body: Body) -> None:
+    async def _write(self, partial: Path, one: Wanted, body: Body) -> None:
         done = body.offset
         with partial.open("r+b" if body.offset else "wb") as out:
             out.seek(body.offset)
@@ -293,18 +269,18 @@ class _Fetch:
                     out.write(block)
         self._tell(one, done)
 
-    def _tell(self, one: _Wanted, done: int) -> None:
+    def _tell(self, one: Wanted, done: int) -> None:
         self._progress(Step(one.file.name, self._before + done, self._total, self._fetched))
 
-    def _offset(self, partial: Path, one: _Wanted) -> int:
+    def _offset(self, partial: Path, one: Wanted) -> int:
         """How much of the file is there; what is a part of another one counts as nothing."""
-        part = _read_part(partial)
+        part = read_part(partial)
         if part is None or (part.identity, part.size) != (one.identity, one.size):
             self._discard(partial)
             return 0
-        return min(_size(partial), one.size)
+        return min(size_of(partial), one.size)
 
-    def _staged_bytes(self, one: _Wanted) -> int:
+    def _staged_bytes(self, one: Wanted) -> int:
         target = self._folder / one.file.name
         if target.is_file():
             return one.size
@@ -312,61 +288,13 @@ class _Fetch:
 
     def _discard(self, partial: Path) -> None:
         partial.unlink(missing_ok=True)
-        _note_path(partial).unlink(missing_ok=True)
+        note_path(partial).unlink(missing_ok=True)
 
     def _drop_others(self, names: set[str]) -> None:
         """Files of an earlier catalogue."""
         for path in self._folder.iterdir():
             if path.name not in names:
                 path.unlink()
-
-
-def _wanted(file: ModelFile, remote: RemoteFile) -> _Wanted:
-    """Everything that is known of a file, if it fits together.
-
-    Raises:
-        ModelError: catalogue and host tell of different files, or nobody tells enough to check it.
-    """
-    size = file.size if file.size is not None else remote.size
-    digests = tuple(dict.fromkeys(digest for digest in (file.digest, remote.digest) if digest))
-    kinds = {digest.partition(":")[0] for digest in digests}
-    if len(kinds) < len(digests) or (remote.size is not None and remote.size != size):
-        raise ModelError(
-            f"{remote.url} is another file than the catalogue knows ({remote.digest or f'{remote.size} bytes'} instead "
-            f"of {file.digest or f'{file.size} bytes'}): nothing is fetched; update Kamerton, or check models.mirror"
-        )
-    if size is None or not digests:
-        raise ModelError(
-            f"{remote.url} cannot be checked: the catalogue has no hash of it, and the host tells none; "
-            "use the hub itself, or copy the file by hand (docs/models.md)"
-        )
-    return _Wanted(file, remote, size, digests)
-
-
-def _size(path: Path) -> int:
-    """Bytes of a file; 0 when there is none."""
-    return path.stat().st_size if path.is_file() else 0
-
-
-def _on_disk(path: Path) -> None:
-    """Have a file outlive a power cut before it takes its name."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def _note_path(partial: Path) -> Path:
-    return partial.with_name(f"{partial.name}.json")
-
-
-def _read_part(partial: Path) -> _Part | None:
-    try:
-        return _Part(**json.loads(_note_path(partial).read_text("utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def _write_part(partial: Path, part: _Part) -> None:
-    _note_path(partial).write_text(json.dumps(asdict(part)), "utf-8")
 
 
 def megabytes(size: float) -> str:

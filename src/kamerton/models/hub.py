@@ -2,7 +2,8 @@
 
 What is relied on (the hub's own client does the same): `HEAD /REPOSITORY/resolve/REVISION/FILE` answers with
 `X-Repo-Commit`; with `X-Linked-ETag` (sha256) and `X-Linked-Size` and a redirect to a content host where the file is
-large; with `ETag` (SHA-1 of the Git blob) and its length where it is small. The content host has tags of its own.
+large; with `ETag` (SHA-1 of the Git blob) and its length where it is small, after a redirect within the hub. The
+content host has tags of its own.
 """
 
 from __future__ import annotations

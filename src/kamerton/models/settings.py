@@ -25,7 +25,7 @@ class ModelsSettings:
     least_bytes_per_s: float = 1024.0
     """A transfer that stays slower than this for `stall_s` counts as one that hangs."""
     attempts: int = 5
-    """Tries in a row that bring nothing new, before it is given up. What was fetched is kept."""
+    """Tries in a row that bring less than a megabyte each, before it is given up. What was fetched is kept."""
     first_wait_s: float = 1.0
     """The pause before the second try; it doubles with each further one."""
     longest_wait_s: float = 120.0

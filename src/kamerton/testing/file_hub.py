@@ -1,8 +1,8 @@
 """A stand-in for the Hugging Face hub and its content host, that also misbehaves: two HTTP servers on loopback ports.
 
 It answers as the real ones do (`models/hub.py` says how): a large file's metadata with its sha256 and a redirect to the
-content host, which knows tags of its own and ranges; a small file at once, with its Git blob's SHA-1 as tag. It shares
-no code with the client.
+content host, which knows tags of its own and ranges; a small file with a redirect to the hub's own cache, and there
+with its Git blob's SHA-1 as tag. It shares no code with the client.
 """
 
 from __future__ import annotations
@@ -86,8 +86,9 @@ class FileHub:
         return [request for request in self.requests if request.method == "GET" and not self._elsewhere(request)]
 
     def _elsewhere(self, request: HubRequest) -> bool:
+        """Whether the answer is a redirect: of large files to the content host, of small ones to a cache."""
         file = self.files.get(_file_of(request.path))
-        return request.host == "hub" and file is not None and file.large
+        return request.host == "hub" and file is not None and (file.large or "/resolve/" in request.path)
 
     async def serve(self, stream: ByteStream, host: Literal["hub", "content"]) -> None:
         """Answer one connection's request, and close it."""
@@ -109,12 +110,17 @@ class FileHub:
             await _misbehave(stream, fault)
         elif file is None:
             await _send_head(stream, 404, {"content-length": "0"})
-        elif request.host == "hub" and file.large:
+        elif self._elsewhere(request):
             await self._point_elsewhere(stream, request, file)
         else:
             await self._send(stream, request, file, fault)
 
     async def _point_elsewhere(self, stream: ByteStream, request: HubRequest, file: HubFile) -> None:
+        if not file.large:
+            owner, name, path = _file_of(request.path).split("/", 2)
+            cached = f"/api/resolve-cache/models/{owner}/{name}/{COMMIT}/{path}"
+            await _send_head(stream, 307, {"location": cached, "content-length": "0"})
+            return
         headers = {
             "location": f"{self.content_url}/{_file_of(request.path)}?signature=secret",
             "x-repo-commit": COMMIT,
@@ -188,8 +194,10 @@ def _parsed(head: str, host: Literal["hub", "content"]) -> HubRequest:
 
 
 def _file_of(path: str) -> str:
-    """`/OWNER/NAME/resolve/REVISION/FILE` and `/OWNER/NAME/FILE?…` as `OWNER/NAME/FILE`."""
+    """`OWNER/NAME/FILE` of an address of the hub, of its cache, or of the content host."""
     parts = path.partition("?")[0].strip("/").split("/")
+    if parts[:2] == ["api", "resolve-cache"]:
+        return "/".join(parts[3:5] + parts[6:])
     return "/".join(parts[:2] + parts[4:] if parts[2:3] == ["resolve"] else parts)
 
 
