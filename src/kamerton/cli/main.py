@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from kamerton.cli import answers, bench, call, chat, flow, intents, model_latency, model_server, serve, speculation
+from kamerton.cli import (
+    answers,
+    bench,
+    call,
+    chat,
+    flow,
+    intents,
+    model_latency,
+    model_server,
+    models,
+    serve,
+    speculation,
+    stt,
+)
 
 app = typer.Typer(
     help="Kamerton, a voice-agent engine.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
@@ -20,6 +33,8 @@ app.add_typer(flow.app, name="flow")
 app.add_typer(answers.app, name="answers")
 app.add_typer(intents.app, name="intents")
 app.add_typer(chat.app, name="chat")
+app.add_typer(models.app, name="models")
+app.add_typer(stt.app, name="stt")
 
 
 def main() -> None:
