@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from difflib import SequenceMatcher
 from functools import lru_cache
 
-from kamerton.domain.audio import Clip, Segment
+from kamerton.domain.audio import Clip
 from kamerton.domain.synthesis import SpeechChunk
 from kamerton.tts.clauses import pause_after_ms
 from kamerton.tts.render import Render
@@ -64,7 +65,7 @@ class WrittenRender:
             async for chunk in chunks:
                 if chunk.text:
                     self.pause_ms = pause_after_ms(chunk.text)
-                    chunk = SpeechChunk(chunk.pcm, chunk.format, self._written.of(chunk.text))
+                    chunk = replace(chunk, text=self._written.of(chunk.text))
                 yield chunk
 
     def leave(self) -> None:
@@ -75,7 +76,7 @@ class WrittenRender:
 def written_clip(clip: Clip, written: str, said: str) -> Clip:
     """The clip of what is said, with the segments of what was written."""
     text = WrittenText(written, said)
-    segments = tuple(Segment(text.of(segment.text), segment.samples) for segment in clip.segments)
+    segments = tuple(replace(segment, text=text.of(segment.text)) for segment in clip.segments)
     return clip if segments == clip.segments else Clip(clip.pcm, clip.format, segments)
 
 

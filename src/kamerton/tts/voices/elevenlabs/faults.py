@@ -92,6 +92,13 @@ def of_status(where: str, status: int, body: object, retry_after: str | None, ke
     return _error(where, fault, f"HTTP {status}", remark, _seconds(retry_after), key)
 
 
+def of_handshake(where: str, status: int, body: object, retry_after: str | None, key: str) -> VendorError:
+    """The error of a response instead of a WebSocket: the vendor's, or that of a proxy that lets none through."""
+    if remark_of(body) == Remark() and status not in (401, 402, 429) and status < 500:
+        return broken(where, f"it opens no WebSocket (HTTP {status}); does a proxy let none through?")
+    return of_status(where, status, body, retry_after, key)
+
+
 def of_message(where: str, remark: Remark, code: int | None, key: str) -> VendorError:
     """The error that a message of the WebSocket tells."""
     fault = _FAULTS.get(remark.word) or ("unauthorised" if "api key" in remark.message.lower() else "failed")

@@ -158,23 +158,26 @@ class HttpVoice:
             raise faults.of_fault(self._settings.where, "timeout", what) from None
 
     async def _told(self, work: Awaitable[T]) -> T:
-        """Do a thing, with the client's errors in our words; they may hold the request and never go on."""
-        where = self._settings.where
+        """Do a thing, with the client's errors in our words; they hold the request, and the key, and never go on."""
         try:
             return await work
-        except httpx2.TimeoutException:
+        except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL) as error:
+            failure = self._in_our_words(error)
+        raise failure
+
+    def _in_our_words(self, error: Exception) -> VendorError:
+        where = self._settings.where
+        if isinstance(error, httpx2.TimeoutException):
             what = f"does not accept connections within {self._settings.connect_s:g} s; check the network"
-            raise faults.of_fault(where, "timeout", what) from None
-        except httpx2.ConnectError as error:
+            return faults.of_fault(where, "timeout", what)
+        if isinstance(error, httpx2.ConnectError):
             reason = "TLS failed" if "CERTIFICATE" in str(error) or "SSL" in str(error) else "cannot be reached"
-            what = f"{reason}; check `url`, `ca_file` and the network"
-            raise faults.of_fault(where, "connection", what) from None
-        except (httpx2.RemoteProtocolError, httpx2.DecodingError) as error:
-            if not any(word in str(error) for word in ("closed", "disconnected")):
-                raise faults.broken(where, "its answer is no HTTP") from None
-            raise faults.of_fault(where, "connection", "its answer breaks off; check the network") from None
-        except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL):
-            raise faults.of_fault(where, "connection", "the connection was cut off; check the network") from None
+            return faults.of_fault(where, "connection", f"{reason}; check `url`, `ca_file` and the network")
+        if isinstance(error, (httpx2.RemoteProtocolError, httpx2.DecodingError)):
+            if any(word in str(error) for word in ("closed", "disconnected")):
+                return faults.of_fault(where, "connection", "its answer breaks off; check the network")
+            return faults.broken(where, "its answer is no HTTP")
+        return faults.of_fault(where, "connection", "the connection was cut off; check the network")
 
     async def _refusal(self, response: httpx2.Response) -> VendorError:
         body = b""

@@ -342,6 +342,13 @@ class SocketOpener:
         Raises:
             VendorError: it could not be opened; the reason names the address, never the key.
         """
+        link, failure = await self._connected()
+        if link is None:
+            raise failure or faults.of_fault(self.settings.where, "connection", "it opens no WebSocket")
+        return Socket(link, self.settings, self.counts, changed, self.longest_bytes)
+
+    async def _connected(self) -> tuple[ClientConnection | None, VendorError | None]:
+        """The link, or why there is none. The library's own error is left behind: it holds what the vendor echoed."""
         where, key = self.settings.where, self.settings.key
         try:
             link = await connect(
@@ -359,13 +366,13 @@ class SocketOpener:
         except InvalidStatus as refused:
             response = refused.response
             retry_after = response.headers.get("retry-after")
-            raise faults.of_status(where, response.status_code, bytes(response.body), retry_after, key) from None
+            return None, faults.of_handshake(where, response.status_code, bytes(response.body), retry_after, key)
         except ssl.SSLError as error:
             what = f"TLS failed ({error.reason or 'unknown'}); check `url`, the clock and `ca_file`"
-            raise faults.of_fault(where, "connection", what) from None
+            return None, faults.of_fault(where, "connection", what)
         except (InvalidHandshake, InvalidURI, ValueError, EOFError) as error:
-            raise faults.broken(where, f"it opens no WebSocket ({type(error).__name__})") from None
-        except (OSError, TimeoutError) as error:
+            return None, faults.broken(where, f"it opens no WebSocket ({type(error).__name__})")
+        except OSError as error:
             what = f"cannot be reached ({error.strerror or type(error).__name__}); check `url` and the network"
-            raise faults.of_fault(where, "connection", what) from None
-        return Socket(link, self.settings, self.counts, changed, self.longest_bytes)
+            return None, faults.of_fault(where, "connection", what)
+        return link, None

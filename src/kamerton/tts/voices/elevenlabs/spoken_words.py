@@ -67,9 +67,7 @@ class SpokenWords:
     @property
     def all_said(self) -> bool:
         """Whether every word that was added is said to its end, as far as that is known."""
-        if not self._aligned and self._total:
-            return True
-        return self._done() == len(self._words)
+        return self._total > 0 and (not self._aligned or self._done() == len(self._words))
 
     @property
     def cut_short(self) -> bool:

@@ -233,16 +233,21 @@ class ElevenLabsVoice:
             context.drop()
 
     async def _next_piece(self, context: Context, words: SpokenWords, feed: _Feed) -> AudioPiece | None:
-        """The vendor's next piece. While all that was sent is said and the text goes on, it owes nothing."""
+        """The vendor's next piece. While all that was sent is said and the text goes on, it owes nothing.
+
+        A context whose text was all said, but which is not ended, has ended.
+        """
         while True:
             limit_s = self._options.gap_s if words.samples else self._options.first_audio_s
             sent = feed.sent
             try:
                 return await context.next(limit_s)
             except VendorError:
-                owes = feed.finished or feed.sent != sent or not words.all_said
-                if context.failed or owes:
+                if context.failed or feed.sent != sent or not words.all_said:
                     raise
+                if feed.finished:
+                    _log.warning("a context was not ended", extra={"service": self._where})
+                    return None
 
     def _last_chunks(self, words: SpokenWords) -> list[SpeechChunk]:
         """What is held back at the end of the audio, unless it ended too early."""

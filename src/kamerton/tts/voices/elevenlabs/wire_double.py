@@ -7,6 +7,7 @@ code with the adapter. It runs offline: `async with serve_elevenlabs(VendorScrip
 from __future__ import annotations
 
 import json
+import logging
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,6 +36,9 @@ from kamerton.tts.voices.elevenlabs.wire_double_stream import ClientLeftError, W
 
 __all__ = ["ElevenLabsDouble", "SeenContext", "SeenRequest", "Trouble", "VendorScript", "serve_elevenlabs"]
 
+_quiet = logging.getLogger(f"{__name__}.wire")
+_quiet.setLevel(logging.WARNING)
+"""The library logs the client's headers, and its key with them, below this level."""
 _SPEECH: Final = "/v1/text-to-speech/"
 
 
@@ -98,7 +102,7 @@ class ElevenLabsDouble:
         return None
 
     async def _websocket(self, stream: WireStream, head: bytes) -> None:
-        wire = ServerProtocol(max_size=2**24)
+        wire = ServerProtocol(max_size=2**24, logger=_quiet)
         wire.receive_data(head)
         request = next(event for event in wire.events_received() if isinstance(event, Request))
         address = urlsplit(request.path)
@@ -278,8 +282,9 @@ class ElevenLabsDouble:
             await stream.drip(b"HTTP/1.1 200 OK\r\nX-Slow: " + b"a" * 10_000)
         elif trouble.kind == "not_json":
             page = b"<html>a proxy's page</html>"
-            head = f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {len(page)}\r\n\r\n"
-            await stream.send(head.encode() + page)
+            head = f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {len(page)}\r\n"
+            await stream.send(head.encode() + b"Connection: close\r\n\r\n" + page)
+            raise ClientLeftError
         elif trouble.kind != "hang":
             await stream.break_off(trouble.kind)
         await stream.gone()
