@@ -158,8 +158,9 @@ async def test_a_text_that_breaks_off_is_said_so_far_and_told() -> None:
         assert [chunk.text for chunk in chunks if chunk.text] == ["Добрый", "день!"]
 
 
-async def test_draining_ends_speeches_and_closes_everything() -> None:
-    async with stage(VendorScript(piece_s=0.2), gap_s=2.0) as at:
+@pytest.mark.parametrize("websocket", [True, False])
+async def test_draining_ends_speeches_and_closes_everything(websocket: bool) -> None:
+    async with stage(VendorScript(piece_s=0.2), gap_s=2.0, websocket=websocket) as at:
         async with anyio.create_task_group() as group:
             results: list[EngineError | None] = []
 
@@ -167,7 +168,7 @@ async def test_draining_ends_speeches_and_closes_everything() -> None:
                 results.append((await at.until_failure(LONG))[1])
 
             group.start_soon(speak)
-            await at.vendor.seen.until(lambda seen: bool(seen.contexts))
+            await at.vendor.seen.until(lambda seen: bool(seen.contexts or seen.requests))
             await at.voice.aclose()
         assert isinstance(results[0], VendorError)
         with anyio.fail_after(5):
@@ -241,6 +242,7 @@ async def test_a_check_tells_what_would_serve() -> None:
         restricted = await check(ElevenLabsVoiceOptions(url=vendor.url), context_for())
         assert restricted.well
         assert "characters left unknown" in restricted.detail
+        assert restricted.authorised, "a key that may only speak is no wrong key"
         vendor.script = VendorScript(languages=("en",))
         assert "does not speak 'ru'" in (await check(ElevenLabsVoiceOptions(url=vendor.url), context_for())).fix
     away = await check(ElevenLabsVoiceOptions(url=vendor.url), context_for())

@@ -13,7 +13,7 @@ from dataclasses import replace
 from difflib import SequenceMatcher
 from functools import lru_cache
 
-from kamerton.domain.audio import Clip
+from kamerton.domain.audio import Clip, Segment
 from kamerton.domain.synthesis import SpeechChunk
 from kamerton.tts.clauses import pause_after_ms
 from kamerton.tts.render import Render
@@ -33,6 +33,7 @@ class WrittenText:
         self._said = said.split()
         self._bounds = _bounds(written, said) if self._written != self._said else None
         self._place = 0
+        self._clause_due = False
 
     def of(self, clause: str) -> str:
         """What was written for the next clause; the clause itself if it is not part of what is said."""
@@ -44,6 +45,15 @@ class WrittenText:
                 begin, self._place = self._place, start + len(words)
                 return " ".join(self._written[self._bounds[begin] : self._bounds[self._place]])
         return clause
+
+    def of_chunk(self, clause: str, goes_on: bool) -> tuple[str, bool]:
+        """What was written for the next chunk, and whether that goes on with a clause.
+
+        A clause whose first words stand for nothing written of their own begins with the next ones.
+        """
+        written, begins = self.of(clause), not goes_on or self._clause_due
+        self._clause_due = begins and not written
+        return written, not begins
 
 
 class WrittenRender:
@@ -65,7 +75,8 @@ class WrittenRender:
             async for chunk in chunks:
                 if chunk.text:
                     self.pause_ms = pause_after_ms(chunk.text)
-                    chunk = replace(chunk, text=self._written.of(chunk.text))
+                    text, goes_on = self._written.of_chunk(chunk.text, chunk.goes_on)
+                    chunk = replace(chunk, text=text, goes_on=goes_on)
                 yield chunk
 
     def leave(self) -> None:
@@ -76,7 +87,10 @@ class WrittenRender:
 def written_clip(clip: Clip, written: str, said: str) -> Clip:
     """The clip of what is said, with the segments of what was written."""
     text = WrittenText(written, said)
-    segments = tuple(replace(segment, text=text.of(segment.text)) for segment in clip.segments)
+    told = [text.of_chunk(segment.text, segment.goes_on) for segment in clip.segments]
+    segments = tuple(
+        Segment(part, segment.samples, goes_on) for (part, goes_on), segment in zip(told, clip.segments, strict=True)
+    )
     return clip if segments == clip.segments else Clip(clip.pcm, clip.format, segments)
 
 

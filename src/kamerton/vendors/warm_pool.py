@@ -305,7 +305,7 @@ class WarmPool(Generic[SlotT]):
         return Kept(one.usable and not held.closing, one.free if one.usable else 0, idle_for_s)
 
     async def _hold(self) -> None:
-        """One connection from its opening to its end."""
+        """One connection from its opening to its end: the border at which any error of it is its own end only."""
         connection = await self._opened()
         if connection is None:
             return
@@ -317,6 +317,9 @@ class WarmPool(Generic[SlotT]):
                 await connection.run()
             if not held.closing:
                 self._counts["lost"] += 1
+        except Exception:
+            self._counts["lost"] += 1
+            _log.exception("a connection broke", extra={"service": self._name})
         finally:
             self._held.remove(held)
             self._changed.set()
@@ -331,6 +334,13 @@ class WarmPool(Generic[SlotT]):
             except TimeoutError:
                 what = f"{self._name} does not accept connections within {settings.open_s:g} s"
                 raise VendorError(f"{what}; check the network and the service's status page", "timeout") from None
+            except EngineError:
+                raise
+            except Exception as error:
+                _log.exception("opening a connection broke", extra={"service": self._name})
+                raise VendorError(
+                    f"{self._name}: {type(error).__name__} while connecting; see the log", "broken"
+                ) from None
         except EngineError as error:
             self._counts["open_failures"] += 1
             pause_s = min(settings.retry_s * 2**self._failures, settings.longest_retry_s)

@@ -262,3 +262,38 @@ async def test_a_pool_that_was_closed_turns_its_users_away() -> None:
         pass
     with pytest.raises(VendorError, match="closed"):
         await pool.take()
+
+
+class BrokenLine(Line):
+    """One that raises what nobody thought of."""
+
+    async def run(self) -> None:
+        await anyio.sleep(1.0)
+        raise KeyError("a fault of ours")
+
+
+async def test_a_fault_in_a_connection_ends_that_connection_only(caplog: pytest.LogCaptureFixture) -> None:
+    opened: list[Line] = []
+
+    async def open_line(changed: Callable[[], None]) -> Line:
+        if not opened:
+            opened.append(BrokenLine(0, changed))
+        elif len(opened) == 1:
+            opened.append(Line(1, changed))
+            raise KeyError("another fault of ours")
+        else:
+            opened.append(Line(2, changed))
+        return opened[-1]
+
+    pool: WarmPool[LineSlot] = WarmPool(open_line, SETTINGS, "the exchange")
+    pool.expect(1)
+    async with anyio.create_task_group() as group:
+        group.start_soon(pool.run)
+        await anyio.sleep(3.0)
+        assert (await pool.take()).line is opened[2]
+        group.cancel_scope.cancel()
+    assert (pool.figures["lost"], pool.figures["open_failures"]) == (1, 1)
+    assert [record.message for record in caplog.records if record.exc_info] == [
+        "a connection broke",
+        "opening a connection broke",
+    ]

@@ -45,9 +45,9 @@ class ElevenLabsVoiceOptions:
     """False: HTTP only, where a proxy lets no WebSocket through. Models of the third generation know HTTP only."""
     websocket_rest_s: float = 15.0
     """Once it failed twice in a row HTTP is used for so long, doubling to 5 minutes; then one speech tries it again."""
-    connect_s: float = 3.0
+    connect_s: float = 2.0
     """Longest wait for a connection to open."""
-    first_audio_s: float = 2.5
+    first_audio_s: float = 2.0
     """Longest wait for the first audio of a speech, and after that once more over HTTP."""
     gap_s: float = 2.5
     """Longest wait between two pieces of audio."""

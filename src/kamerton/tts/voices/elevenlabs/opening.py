@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 import anyio
@@ -11,6 +11,7 @@ import anyio.to_thread
 
 from kamerton.domain.errors import ConfigurationError, KamertonError, VendorError
 from kamerton.domain.foreign_text import shown_line
+from kamerton.tts.voices.elevenlabs import faults
 from kamerton.tts.voices.elevenlabs.engine import ElevenLabsVoiceOptions
 from kamerton.tts.voices.elevenlabs.http_stream import HttpSettings, HttpVoice
 from kamerton.tts.voices.elevenlabs.models import languages_of
@@ -20,6 +21,8 @@ from kamerton.vendors.accounts.elevenlabs import ElevenLabsAccount
 from kamerton.vendors.check import Check
 from kamerton.vendors.engine import EngineContext
 from kamerton.vendors.secrets import require_secret
+
+_UNLISTED: Final = ("models unknown (the key may not list them)", "")
 
 
 async def open_voice(options: ElevenLabsVoiceOptions, context: EngineContext) -> ElevenLabsVoice:
@@ -53,12 +56,12 @@ async def check_voice(options: ElevenLabsVoiceOptions, context: EngineContext) -
 async def _looked_at(http: HttpVoice, options: ElevenLabsVoiceOptions, language: str, started_s: float) -> Check:
     status, models, refused = await http.ask("/v1/models")
     latency_ms = (anyio.current_time() - started_s) * 1000
-    if refused is not None:
+    if refused is not None and faults.remark_of(models).word != "missing_permissions":
         authorised = False if refused.fault == "unauthorised" else None
         return Check(True, authorised, latency_ms, f"HTTP {status}", str(refused))
     details, fixes = [], []
     for detail, fix in (
-        _about_model(models, options.model, language),
+        _about_model(models, options.model, language) if refused is None else _UNLISTED,
         await _about_voice(http, options.voice_for(language), language),
         await _about_quota(http),
     ):

@@ -98,9 +98,6 @@ def keep_alive(context: str) -> str:
     return json.dumps({"context_id": context, "text": ""})
 
 
-CLOSE_SOCKET: Final = json.dumps({"close_socket": True})
-
-
 def websocket_url(base_url: str, voice: str, query: Mapping[str, str]) -> str:
     """Address of the WebSocket of a voice; `https` becomes `wss`."""
     address = urlsplit(base_url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing
@@ -39,7 +40,9 @@ class ElevenLabsVoice:
     Args:
         options: as configured.
         http: the HTTP side; closed with the voice.
-        opener: for an address, what opens its WebSockets.
+        sockets: settings of its WebSockets.
+        tls: what is trusted.
+        language: of the assistant; for it connections are opened ahead.
         usage: told the characters that are sent.
     """
 
@@ -48,7 +51,7 @@ class ElevenLabsVoice:
         options: ElevenLabsVoiceOptions,
         http: HttpVoice,
         sockets: SocketSettings,
-        tls: Any,
+        tls: ssl.SSLContext,
         *,
         language: str,
         usage: UsageMeter,

@@ -255,11 +255,11 @@ class ElevenLabsDouble:
         script = self.script
         if key != script.key:
             raise _AnswerError(401, "invalid_api_key", f"Invalid API key {key}")
+        if script.restricted_key:
+            raise _AnswerError(401, "missing_permissions", "The API key is missing a permission")
         if path == "/v1/models":
             spoken = [{"language_id": language, "name": language} for language in script.languages]
             return [{"model_id": model, "languages": spoken} for model in script.models]
-        if script.restricted_key:
-            raise _AnswerError(401, "missing_permissions", "The API key is missing a permission")
         if path == "/v1/user/subscription":
             left = script.characters_left
             return {"tier": "starter", "character_count": 30_000 - left, "character_limit": 30_000}

@@ -57,7 +57,7 @@ class VendorScript:
     languages: tuple[str, ...] = ("ru", "uk", "en")
     characters_left: int = 10_000
     restricted_key: bool = False
-    """The key may speak, but not see voices and subscription."""
+    """The key may speak, but not see models, voices and subscription."""
     troubles: tuple[Trouble, ...] = ()
     first_audio_s: float = 0.0
     piece_s: float = 0.0
