@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kamerton.domain.errors import ConfigurationError
 from kamerton.tts.voices.elevenlabs import faults, protocol
-from kamerton.tts.voices.elevenlabs.contexts import ContextBook
+from kamerton.tts.voices.elevenlabs.context_book import ContextBook
 from kamerton.tts.voices.elevenlabs.engine import ElevenLabsVoiceOptions
 from kamerton.tts.voices.elevenlabs.faults import Remark
 from kamerton.tts.voices.elevenlabs.models import has_websocket, languages_of, takes_language

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from kamerton.domain.errors import EngineError, VendorError
 from kamerton.testing.virtual_loop import VirtualLoop
-from kamerton.vendors.warm_pool import Kept, PoolSettings, Step, WarmPool, next_step
+from kamerton.vendors.pool_plan import Kept, PoolSettings, Step, next_step
+from kamerton.vendors.warm_pool import WarmPool
 
 pytestmark = pytest.mark.anyio
 SETTINGS = PoolSettings(most=3, users=2, open_s=2.0, idle_s=60.0, renew_s=100.0, retry_s=1.0, longest_retry_s=4.0)

@@ -87,6 +87,11 @@ class ElevenLabsVoiceOptions:
             if value is not None and not (math.isfinite(value) and low <= value <= high):
                 raise ConfigurationError(f"voice.elevenlabs.{name} is {value}; it must be from {low:g} to {high:g}")
 
+    def voice_settings(self) -> dict[str, float]:
+        """What is told of how the voice sounds; nothing is told of what was not set."""
+        wanted = {"stability": self.stability, "similarity_boost": self.similarity, "speed": self.speed}
+        return {name: value for name, value in wanted.items() if value is not None}
+
     def voice_for(self, language: str) -> str:
         """Id of the voice that speaks a language."""
         return {"ru": self.voice_ru, "uk": self.voice_uk}.get(language) or self.voice

@@ -1,31 +1,23 @@
-"""One multi-context WebSocket: a task that carries it, contexts that its users hold. What is sent never waits.
-
-`websockets` is imported with this module: it is loaded when a voice is opened, not when the settings are read.
-"""
+"""One multi-context WebSocket: a task that carries it, contexts that its users hold. What is sent never waits."""
 
 from __future__ import annotations
 
-import logging
-import ssl
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 import anyio
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
 from kamerton.domain.errors import VendorError
 from kamerton.tts.voices.elevenlabs import faults, protocol
-from kamerton.tts.voices.elevenlabs.contexts import ContextBook
+from kamerton.tts.voices.elevenlabs.context import Context
+from kamerton.tts.voices.elevenlabs.context_book import ContextBook
 from kamerton.tts.voices.elevenlabs.protocol import AudioPiece, ContextEnded, Nonsense, Received, Refused
 
-_wire_log = logging.getLogger(f"{__name__}.wire")
-_wire_log.setLevel(logging.WARNING)
-"""The library logs the headers, and the key with them, below this level."""
-
-_CLOSE_S: Final = 1.0
+CLOSE_S: Final = 1.0
 _TICK_S: Final = 1.0
 _LONGEST_OUTBOX: Final = 1000
 """Messages that wait to be sent; beyond that the network has stopped."""
@@ -57,84 +49,6 @@ class SocketCounts:
     """Messages for contexts that nobody listened to any more; dropped."""
     unknown: int = 0
     """Messages for contexts that were not ours, or had ended."""
-
-
-class Context:
-    """One context: the share of a WebSocket that a speech holds. Plain calls but for `next`."""
-
-    def __init__(self, socket: Socket, name: str) -> None:
-        self._socket = socket
-        self.name = name
-        self._pieces: deque[AudioPiece] = deque()
-        self._bytes = 0
-        self._error: VendorError | None = None
-        self._ended = False
-        self._changed = anyio.Event()
-
-    @property
-    def failed(self) -> bool:
-        """Whether it will not be completed."""
-        return self._error is not None
-
-    def begin(self, voice_settings: Mapping[str, float]) -> None:
-        """Open it at the vendor's."""
-        self._socket.tell(self.name, protocol.begin(self.name, voice_settings))
-
-    def say(self, text: str, *, flush: bool) -> None:
-        """Send a piece of text; with `flush` it is spoken at once."""
-        self._socket.tell(self.name, protocol.say(self.name, text, flush=flush))
-
-    def finish(self) -> None:
-        """No more text follows: have it spoken to the end."""
-        self._socket.close(self.name)
-
-    def drop(self) -> None:
-        """Nobody listens any more: close it, and forget whatever still comes for it."""
-        self._socket.leave(self.name)
-
-    async def next(self, limit_s: float) -> AudioPiece | None:
-        """The next piece of audio, or None at the end.
-
-        Raises:
-            VendorError: the vendor refused, the connection was lost, or nothing came within the limit.
-        """
-        try:
-            with anyio.fail_after(limit_s):
-                while not self._pieces and not self._ended and self._error is None:
-                    await self._changed.wait()
-        except TimeoutError:
-            what = f"no audio for {limit_s:g} s; check the network and its status page"
-            raise faults.of_fault(self._socket.where, "timeout", what) from None
-        if self._pieces:
-            piece = self._pieces.popleft()
-            self._bytes -= len(piece.pcm)
-            return piece
-        if self._error is not None:
-            raise self._error
-        return None
-
-    def take(self, piece: AudioPiece, longest_bytes: int) -> None:
-        """Audio for it has come."""
-        if self._bytes + len(piece.pcm) > longest_bytes:
-            self.fail(faults.broken(self._socket.where, "more audio than any text has"))
-            return
-        self._pieces.append(piece)
-        self._bytes += len(piece.pcm)
-        self._notify()
-
-    def end(self) -> None:
-        """The vendor has ended it."""
-        self._ended = True
-        self._notify()
-
-    def fail(self, error: VendorError) -> None:
-        """It will not be completed; what has come is still given out."""
-        self._error = self._error or error
-        self._notify()
-
-    def _notify(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()
 
 
 class Socket:
@@ -221,7 +135,7 @@ class Socket:
                 group.cancel_scope.cancel()
         finally:
             self._lose(faults.of_fault(self.where, "connection", "the connection was closed; start the voice again"))
-            with anyio.move_on_after(_CLOSE_S, shield=True):
+            with anyio.move_on_after(CLOSE_S, shield=True):
                 await self._link.close()
             self._link.transport.abort()
 
@@ -324,55 +238,3 @@ class Socket:
             context.fail(error)
         self._contexts.clear()
         self._report()
-
-
-@dataclass(frozen=True, slots=True)
-class SocketOpener:
-    """Opens WebSockets of one voice at one rate."""
-
-    url: str
-    settings: SocketSettings
-    tls: ssl.SSLContext | None
-    counts: SocketCounts
-    longest_bytes: int
-
-    async def open(self, changed: Callable[[], None]) -> Socket:
-        """A WebSocket; the caller sets the deadline. Safe to cancel.
-
-        Raises:
-            VendorError: it could not be opened; the reason names the address, never the key.
-        """
-        link, failure = await self._connected()
-        if link is None:
-            raise failure or faults.of_fault(self.settings.where, "connection", "it opens no WebSocket")
-        return Socket(link, self.settings, self.counts, changed, self.longest_bytes)
-
-    async def _connected(self) -> tuple[ClientConnection | None, VendorError | None]:
-        """The link, or why there is none. The library's own error is left behind: it holds what the vendor echoed."""
-        where, key = self.settings.where, self.settings.key
-        try:
-            link = await connect(
-                self.url,
-                additional_headers={"xi-api-key": key},
-                ssl=self.tls if self.url.startswith("wss:") else None,
-                compression=None,
-                open_timeout=None,
-                ping_interval=self.settings.ping_s,
-                ping_timeout=self.settings.ping_s,
-                close_timeout=_CLOSE_S,
-                max_size=protocol.MAX_MESSAGE_BYTES,
-                logger=_wire_log,
-            )
-        except InvalidStatus as refused:
-            response = refused.response
-            retry_after = response.headers.get("retry-after")
-            return None, faults.of_handshake(where, response.status_code, bytes(response.body), retry_after, key)
-        except ssl.SSLError as error:
-            what = f"TLS failed ({error.reason or 'unknown'}); check `url`, the clock and `ca_file`"
-            return None, faults.of_fault(where, "connection", what)
-        except (InvalidHandshake, InvalidURI, ValueError, EOFError) as error:
-            return None, faults.broken(where, f"it opens no WebSocket ({type(error).__name__})")
-        except OSError as error:
-            what = f"cannot be reached ({error.strerror or type(error).__name__}); check `url` and the network"
-            return None, faults.of_fault(where, "connection", what)
-        return link, None

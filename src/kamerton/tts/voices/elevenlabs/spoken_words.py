@@ -58,6 +58,7 @@ class SpokenWords:
         self._piece = (0, 0)
         self._latest = 0
         self._next = 0
+        self._before_last = (0, 0)
 
     @property
     def samples(self) -> int:
@@ -70,6 +71,12 @@ class SpokenWords:
         return self._total > 0 and (not self._aligned or self._done() == len(self._words))
 
     @property
+    def last_begun(self) -> bool:
+        """Whether the clause that was added last is being said, as far as that is known."""
+        letters, samples = self._before_last
+        return self._total > samples and (not self._aligned or self._matched > letters)
+
+    @property
     def cut_short(self) -> bool:
         """Whether the times show that a good part of the text was never said."""
         unsaid = sum(any(c.isalnum() for c in word) for word in self._words[self._done() :])
@@ -78,6 +85,7 @@ class SpokenWords:
     def add(self, clause: str) -> None:
         """The next clause of the text."""
         self._clause_starts.add(len(self._words))
+        self._before_last = (len(self._letters), self._total)
         for word in clause.split():
             self._word_of += [len(self._words)] * len(word)
             self._letters += word

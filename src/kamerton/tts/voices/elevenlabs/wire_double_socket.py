@@ -1,4 +1,7 @@
-"""The stand-in's side of one multi-context WebSocket, strict where the vendor is: five contexts, no second settings."""
+"""The stand-in's side of one multi-context WebSocket, strict where the vendor is: five contexts, no second settings.
+
+A context that is closed before it speaks ends without a sound, as the vendor's may (pipecat issues 4681 and 5271).
+"""
 
 from __future__ import annotations
 
@@ -153,6 +156,8 @@ class SocketConversation:
             context.collected += text
         if message.get("close_context"):
             context.seen.closed_by_client = context.closing = True
+            if not context.before_ms:
+                context.collected, context.queued = "", []
         if context.collected and (message.get("flush") or context.closing or len(context.collected) >= _SCHEDULE):
             context.queued.append(context.collected)
             context.collected = ""
