@@ -12,11 +12,12 @@ from elevenlabs_stage import KEY, TEXT, stage, words_of
 from kamerton.domain.audio import PHONE, WIDEBAND
 from kamerton.domain.errors import Fault, VendorError
 from kamerton.tts.voice_chain import VoiceChain
-from kamerton.tts.voices.elevenlabs.wire_double import Trouble, VendorScript
+from kamerton.tts.voices.elevenlabs.wire_double import Trouble, VendorScript, Where, serve_elevenlabs
 from kamerton.tts.voices.standin import IndexedToneTextToSpeech
 
 pytestmark = [pytest.mark.socket, pytest.mark.anyio]
 
+WHERE: tuple[Where, ...] = ("handshake", "http")
 BEFORE_AUDIO = [
     Trouble("refuse", "handshake", status=503),
     Trouble("hang", "handshake"),
@@ -143,6 +144,22 @@ async def test_a_key_that_works_is_in_no_log_either(caplog: pytest.LogCaptureFix
     assert not [record for record in caplog.records if KEY in str(vars(record))]
 
 
+async def test_the_key_is_not_carried_to_where_a_redirect_points() -> None:
+    async with serve_elevenlabs() as elsewhere:
+        address = f"{elsewhere.url}/v1/text-to-speech/{VendorScript().voices[0]}"
+        query = "model_id=eleven_flash_v2_5&output_format=pcm_8000"
+        websocket = address.replace("http", "ws", 1) + f"/multi-stream-input?{query}"
+        troubles = (
+            Trouble("refuse", "handshake", status=307, location=websocket),
+            Trouble("refuse", "http", status=307, location=f"{address}/stream/with-timestamps?{query}"),
+        )
+        async with stage(VendorScript(troubles=troubles)) as at:
+            _, error = await at.until_failure()
+            assert isinstance(error, VendorError)
+            assert await at.say() == TEXT
+        assert (elsewhere.seen.handshakes, elsewhere.seen.requests) == (0, [])
+
+
 @pytest.mark.parametrize(
     ("word", "fault"),
     [("invalid_api_key", "unauthorised"), ("quota_exceeded", "quota"), ("voice_not_found", "rejected")],
@@ -155,9 +172,9 @@ async def test_what_http_would_refuse_as_well_is_raised_at_once(word: str, fault
         assert at.vendor.seen.requests == []
 
 
-@pytest.mark.parametrize("where", ["handshake", "http"])
-async def test_429_is_told_with_the_pause_that_is_asked_for(where: str) -> None:
-    trouble = Trouble("refuse", where, status=429, word="too_many_concurrent_requests", retry_after="7")  # type: ignore[arg-type]
+@pytest.mark.parametrize("where", WHERE)
+async def test_429_is_told_with_the_pause_that_is_asked_for(where: Where) -> None:
+    trouble = Trouble("refuse", where, status=429, word="too_many_concurrent_requests", retry_after="7")
     async with stage(VendorScript(troubles=(trouble,)), websocket=where == "handshake") as at:
         _, error = await at.until_failure()
         assert isinstance(error, VendorError)

@@ -36,6 +36,12 @@ def test_times_are_read_in_both_spellings(durations: str) -> None:
     assert read == AudioPiece("c", PCM, Alignment(("Д", "а"), (0, 30), (30, 70)))
 
 
+def test_times_of_the_text_as_it_is_read_stand_in_for_those_of_the_text_as_sent() -> None:
+    told = {"chars": ["Д"], "charStartTimesMs": [0], "charDurationsMs": [30]}
+    message = {"audio": AUDIO, "contextId": "c", "alignment": None, "normalizedAlignment": told}
+    assert protocol.read(json.dumps(message)) == AudioPiece("c", PCM, Alignment(("Д",), (0,), (30,)))
+
+
 def test_times_over_http_are_seconds() -> None:
     told = {"characters": ["Д"], "character_start_times_seconds": [0.5], "character_end_times_seconds": [0.75]}
     assert protocol.http_alignment(told) == Alignment(("Д",), (500.0,), (750.0,))

@@ -92,6 +92,15 @@ def test_a_text_that_was_not_said_to_its_end_is_noticed() -> None:
     assert not words.cut_short
 
 
+def test_a_sign_that_is_not_said_is_not_waited_for() -> None:
+    words = of("Хорошо 🙂")
+    assert not words.all_said
+    words.push(sound(200), times("Хоро"))
+    assert not words.all_said
+    words.push(sound(100), times("шо"))
+    assert words.all_said
+
+
 def test_signs_that_the_vendor_leaves_out_do_not_lose_the_thread() -> None:
     chunks = told(of("Привет 🙂 мир!"), (sound(600), times("Привет мир!")))
     assert " ".join(chunk.text for chunk in chunks if chunk.text) == "Привет 🙂 мир!"

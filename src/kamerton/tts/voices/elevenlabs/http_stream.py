@@ -147,7 +147,8 @@ class HttpVoice:
         pcm = decoded_audio(encoded) if encoded is not None else b""
         if pcm is None:
             raise faults.broken(where, "it sends audio that is no base64")
-        return AudioPiece("", pcm, http_alignment(found.get("alignment")))
+        times = http_alignment(found.get("alignment")) or http_alignment(found.get("normalized_alignment"))
+        return AudioPiece("", pcm, times)
 
     async def _bounded(self, work: Awaitable[T], limit_s: float) -> T:
         try:

@@ -125,7 +125,7 @@ def read(message: str | bytes) -> Received:
         return _audio_of(context, found, last)
     if last:
         return ContextEnded(context)
-    return AudioPiece(context, b"", websocket_alignment(found.get("alignment")))
+    return AudioPiece(context, b"", _times_of(found))
 
 
 def websocket_alignment(found: object) -> Alignment | None:
@@ -166,7 +166,12 @@ def _audio_of(context: str, found: Mapping[str, Any], last: bool) -> AudioPiece 
     pcm = decoded_audio(found["audio"])
     if pcm is None:
         return Nonsense(context, "audio that is no base64")
-    return AudioPiece(context, pcm, websocket_alignment(found.get("alignment")), last)
+    return AudioPiece(context, pcm, _times_of(found), last)
+
+
+def _times_of(found: Mapping[str, Any]) -> Alignment | None:
+    """Times of the text as it was sent, else of the text as the vendor reads it, which is nearly the same."""
+    return websocket_alignment(found.get("alignment")) or websocket_alignment(found.get("normalizedAlignment"))
 
 
 def _context_of(found: Mapping[str, Any]) -> str | None:

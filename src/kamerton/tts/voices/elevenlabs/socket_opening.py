@@ -22,6 +22,14 @@ _wire_log.setLevel(logging.WARNING)
 """The library logs the headers, and the key with them, below this level."""
 
 
+class _Connect(connect):
+    """A connection that goes nowhere else: a redirect would carry the key to whatever address it names."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """Refuse it."""
+        return exc
+
+
 @dataclass(frozen=True, slots=True)
 class SocketOpener:
     """Opens WebSockets of one voice at one rate."""
@@ -47,7 +55,7 @@ class SocketOpener:
         """The link, or why there is none. The library's own error is left behind: it holds what the vendor echoed."""
         where, key = self.settings.where, self.settings.key
         try:
-            link = await connect(
+            link = await _Connect(
                 self.url,
                 additional_headers={"xi-api-key": key},
                 ssl=self.tls if self.url.startswith("wss:") else None,

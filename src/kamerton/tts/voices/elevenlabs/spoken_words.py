@@ -67,8 +67,9 @@ class SpokenWords:
 
     @property
     def all_said(self) -> bool:
-        """Whether every word that was added is said to its end, as far as that is known."""
-        return self._total > 0 and (not self._aligned or self._done() == len(self._words))
+        """Whether all that was added is said, as far as that is known; signs after the last word do not count."""
+        unsaid = self._letters[self._matched :] if self._aligned else ""
+        return self._total > 0 and not any(letter.isalnum() for letter in unsaid)
 
     @property
     def last_begun(self) -> bool:

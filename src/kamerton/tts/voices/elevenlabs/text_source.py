@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from contextlib import aclosing
 from typing import Final
@@ -12,6 +13,8 @@ from anyio.abc import TaskGroup
 from kamerton.domain.errors import EngineError, VendorError
 from kamerton.tts.clause_buffer import clauses_of
 from kamerton.tts.clauses import split_clauses
+
+_log = logging.getLogger(__name__)
 
 LONGEST_TEXT: Final = 40_000
 """Characters that the vendor takes in one request for its Flash and Turbo models (its models page)."""
@@ -76,11 +79,16 @@ class TextSource:
             await self._pieces.aclose()
 
     async def _read(self, pieces: AsyncGenerator[str, None]) -> None:
+        """The task that reads. The border at which any error ends this text only."""
         try:
             with self._scope:
                 async with aclosing(pieces):
                     while not self.ended:
                         await self._advance(pieces)
+        except Exception as error:
+            _log.exception("passing a text on broke")
+            self._told = _nobody
+            self._end(error)
         finally:
             self._end(EngineError("the voice was closed while it spoke; open it again"))
 

@@ -34,7 +34,7 @@ from kamerton.tts.voices.elevenlabs.wire_double_socket import SocketConversation
 from kamerton.tts.voices.elevenlabs.wire_double_speech import encoded, http_alignment, pieces_of
 from kamerton.tts.voices.elevenlabs.wire_double_stream import ClientLeftError, WireStream
 
-__all__ = ["ElevenLabsDouble", "SeenContext", "SeenRequest", "Trouble", "VendorScript", "serve_elevenlabs"]
+__all__ = ["ElevenLabsDouble", "SeenContext", "SeenRequest", "Trouble", "VendorScript", "Where", "serve_elevenlabs"]
 
 _quiet = logging.getLogger(f"{__name__}.wire")
 _quiet.setLevel(logging.WARNING)
@@ -45,11 +45,11 @@ _SPEECH: Final = "/v1/text-to-speech/"
 class _AnswerError(Exception):
     """A request that is answered with an error."""
 
-    def __init__(self, status: int, word: str, message: str, retry_after: str | None = None) -> None:
+    def __init__(self, status: int, word: str, message: str, headers: dict[str, str | None] | None = None) -> None:
         super().__init__(word)
         self.status = status
         self.body = json.dumps({"detail": {"status": word, "message": message}}).encode()
-        self.headers = [("retry-after", retry_after)] if retry_after is not None else []
+        self.headers = [(name, value) for name, value in (headers or {}).items() if value is not None]
 
 
 class ElevenLabsDouble:
@@ -277,7 +277,8 @@ class ElevenLabsDouble:
     async def _spoil(self, stream: WireStream, trouble: Trouble) -> None:
         """A fault instead of an answer."""
         if trouble.kind == "refuse":
-            raise _AnswerError(trouble.status, trouble.word, trouble.message, trouble.retry_after)
+            headers = {"retry-after": trouble.retry_after, "location": trouble.location}
+            raise _AnswerError(trouble.status, trouble.word, trouble.message, headers)
         if trouble.kind == "slow":
             await stream.drip(b"HTTP/1.1 200 OK\r\nX-Slow: " + b"a" * 10_000)
         elif trouble.kind == "not_json":

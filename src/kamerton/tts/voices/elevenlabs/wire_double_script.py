@@ -45,6 +45,8 @@ class Trouble:
     message: str = "something went wrong"
     retry_after: str | None = None
     code: int = 1011
+    location: str | None = None
+    """Where a `refuse` with a status of 3xx sends the client."""
 
 
 @dataclass(frozen=True, slots=True)
