@@ -78,7 +78,7 @@ class Context:
                 while not self._pieces and not self._ended and self._error is None:
                     await self._changed.wait()
         except TimeoutError:
-            what = f"no audio for {limit_s:g} s; check the network and its status page"
+            what = f"no audio for {limit_s:g} s; check the network and the vendor's status page"
             raise faults.of_fault(self._socket.where, "timeout", what) from None
         if self._pieces:
             piece = self._pieces.popleft()

@@ -45,8 +45,8 @@ _ADVICE: Final[dict[Fault, str]] = {
     "rate_limited": "too many requests at once for the plan; lower `concurrency` of the voice or raise the plan",
     "timeout": "it waited too long for text; check the load of this machine",
     "rejected": "it refuses the request; check voice, model and language",
-    "failed": "its own fault; look at its status page",
-    "connection": "the connection was cut off; check the network and its status page",
+    "failed": "it failed; look at the vendor's status page",
+    "connection": "the connection was cut off; check the network and the vendor's status page",
     "broken": "what it sends makes no sense; check that `url` leads to ElevenLabs",
 }
 _LONGEST_WAIT_S: Final = 3600.0

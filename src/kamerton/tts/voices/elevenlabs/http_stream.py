@@ -155,7 +155,7 @@ class HttpVoice:
             with anyio.fail_after(limit_s):
                 return await self._told(work)
         except TimeoutError:
-            what = f"no audio for {limit_s:g} s over HTTP; check the network and its status page"
+            what = f"no audio for {limit_s:g} s over HTTP; check the network and the vendor's status page"
             raise faults.of_fault(self._settings.where, "timeout", what) from None
 
     async def _told(self, work: Awaitable[T]) -> T:

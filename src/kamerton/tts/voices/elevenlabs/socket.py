@@ -167,7 +167,7 @@ class Socket:
         except ConnectionClosed:
             return False
         except TimeoutError:
-            what = f"it took no text for {limit_s:g} s; check the network and its status page"
+            what = f"it took no text for {limit_s:g} s; check the network and the vendor's status page"
             self._lose(faults.of_fault(self.where, "timeout", what))
             self._link.transport.abort()
             return False
