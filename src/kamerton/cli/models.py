@@ -93,7 +93,7 @@ def fetch_settings(settings: Settings, base_url: str | None) -> ModelsSettings:
     Raises:
         ConfigurationError: that host is no address.
     """
-    section: ModelsSettings = getattr(settings, "models", ModelsSettings())
+    section = settings.models
     return section if base_url is None else replace(section, mirror=base_url)
 
 

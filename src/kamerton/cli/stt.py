@@ -12,6 +12,7 @@ import typer
 
 from kamerton.cli.bench_machine import circumstances
 from kamerton.cli.common import ConfigFile, explained, progress_line
+from kamerton.config.engines import engine_context
 from kamerton.config.settings import Settings, load_settings
 from kamerton.domain.errors import ConfigurationError, KamertonError
 from kamerton.testing.comparison.figures import Compared, as_json, compared, differences, table
@@ -82,8 +83,7 @@ def chosen_engines(settings: Settings, names: str | None) -> tuple[EngineType[An
     if names is not None:
         wanted: Sequence[str] = [name.strip() for name in names.split(",") if name.strip()]
     else:
-        chain = getattr(settings.recognizer, "chain", settings.recognizer.engine)
-        wanted = (chain,) if isinstance(chain, str) else chain
+        wanted = settings.recognizer.chain
     for name in wanted:
         if name not in known:
             raise ConfigurationError(f"there is no recogniser '{name}'; known are {', '.join(known)}")
@@ -96,10 +96,11 @@ async def compare_all(
     settings: Settings, engines: Sequence[EngineType[Any]], samples: Sequence[Sample], plan: Plan
 ) -> list[Compared]:
     """One engine after another, so that none takes another's processor."""
-    section = getattr(settings, "accounts", None)
-    accounts = tuple(getattr(section, name) for name in getattr(type(section), "model_fields", ()))
-    context = EngineContext(plan.language, settings.data_dir, accounts, progress=progress_line)
-    return [await compare_one(engine, _options(settings, engine), context, samples, plan) for engine in engines]
+    context = engine_context(settings, plan.language, progress_line)
+    return [
+        await compare_one(engine, settings.recognizer.options(engine.name), context, samples, plan)
+        for engine in engines
+    ]
 
 
 async def compare_one(
@@ -130,9 +131,3 @@ async def compare_one(
             await recognizer.aclose()
     work_s = None if engine.is_service else spent_s
     return compared(engine.name, recognizer.name, samples, hearings, plan.language, work_s)
-
-
-def _options(settings: Settings, engine: EngineType[Any]) -> Any:
-    """The engine's own section of the settings, or its defaults."""
-    section = getattr(settings.recognizer, engine.name, None)
-    return section if isinstance(section, engine.options) else engine.options()

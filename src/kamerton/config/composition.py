@@ -21,7 +21,7 @@ from kamerton.cache.session_journal import SessionJournal
 from kamerton.config.answers import Progress
 from kamerton.config.assistant_folder import Assistant, find_assistant, load_assistant, static_texts
 from kamerton.config.brain import Brain, LearnedAnswers, open_brain, open_model
-from kamerton.config.engines import open_chain
+from kamerton.config.engines import engine_context, open_chain
 from kamerton.config.settings import Settings
 from kamerton.config.voices import open_voice
 from kamerton.domain.audio import PHONE, WIDEBAND
@@ -43,7 +43,6 @@ from kamerton.orchestrator.workers import ThreadWorker
 from kamerton.stt.chain import ChainLink, ChainPatience, RecognizerChain
 from kamerton.stt.standins.scripted import InstantSpeechToText
 from kamerton.tts.tts_manager import TTSManager
-from kamerton.vendors.engine import EngineContext
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +118,7 @@ async def open_engine(
         tasks.start_soon(watch.watch_loop)
         stack.enter_context(_tuned_interpreter())
         stack.enter_context(watch.gc_watched())
-        yield Engine(assistant, services, metrics, watch, partial(_conduct, services), recognizer)
+        yield Engine(assistant, services, metrics, watch, _Conductor(services, voice).conduct, recognizer)
 
 
 def _services(
@@ -173,7 +172,7 @@ async def _open_recognizer(
     if stand_ins:
         return InstantSpeechToText(STAND_IN_TRANSCRIPT), RecognizerState
     section = settings.recognizer
-    context = EngineContext(language, settings.data_dir, progress=progress)
+    context = engine_context(settings, language, progress)
     links = await stack.enter_async_context(open_chain("recognizer", section, context))
     chained = [ChainLink(link.name, link.part, is_service=link.is_service, breaker=section.breaker) for link in links]
     chain = RecognizerChain(chained, ChainPatience(section.open_s, section.final_s))
@@ -192,9 +191,26 @@ def _rendered(progress: Progress, done: int, total: int) -> None:
         progress(f"prompts: {done} of {total}")
 
 
-async def _conduct(services: CallServices, media: CallMedia) -> None:
-    with call_context(media.info.call_id):
-        await Orchestrator(media, services).run()
+class _Conductor:
+    """Runs calls, and tells the voice how many there are, so that it has connections ready."""
+
+    def __init__(self, services: CallServices, voice: TTSManager) -> None:
+        self._services = services
+        self._voice = voice
+        self._calls = 0
+
+    async def conduct(self, media: CallMedia) -> None:
+        """Run one call."""
+        self._count(1)
+        try:
+            with call_context(media.info.call_id):
+                await Orchestrator(media, self._services).run()
+        finally:
+            self._count(-1)
+
+    def _count(self, more: int) -> None:
+        self._calls += more
+        self._voice.expect(self._calls)
 
 
 @contextmanager

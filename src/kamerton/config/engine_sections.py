@@ -92,3 +92,12 @@ def with_engines(base: type[SectionT]) -> type[SectionT]:
         for name, engine in registry.engines_in(base.package).items()
     }
     return create_model(base.__name__, __base__=base, __doc__=base.__doc__, **fields)
+
+
+def accounts_section() -> type[Section]:
+    """A section with a field for each account."""
+    fields: dict[str, Any] = {
+        name: (account, Field(default_factory=account)) for name, account in registry.accounts().items()
+    }
+    doc = "Credentials at vendors, shared by everything that is used of one."
+    return create_model("AccountSettings", __base__=Section, __doc__=doc, **fields)

@@ -1,4 +1,4 @@
-"""Which engines hear and speak: sections made of what registered itself."""
+"""Which engines hear and speak, and the accounts they use: sections made of what registered itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from kamerton.config.engine_sections import LocalReserveSection, with_engines
+from kamerton.config.engine_sections import LocalReserveSection, Section, accounts_section, with_engines
 from kamerton.vendors import registry
 from kamerton.vendors.breaker import BreakerSettings
 
@@ -38,8 +38,10 @@ class _VoiceSettings(LocalReserveSection):
 
 
 if TYPE_CHECKING:
+    AccountSettings = Section
     RecognizerSettings = _RecognizerSettings
     VoiceSettings = _VoiceSettings
 else:
+    AccountSettings = accounts_section()
     RecognizerSettings = with_engines(_RecognizerSettings)
     VoiceSettings = with_engines(_VoiceSettings)

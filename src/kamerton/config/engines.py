@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import anyio
 
 from kamerton.config.engine_sections import EngineSection
+from kamerton.config.settings import Settings
 from kamerton.domain.errors import KamertonError, ModelError
 from kamerton.vendors import registry
 from kamerton.vendors.engine import EngineContext, EngineType
@@ -35,6 +36,12 @@ class Link(Generic[PartT]):
     part: PartT
     is_service: bool
     """Somebody else's server: it has deadlines, and may be away."""
+
+
+def engine_context(settings: Settings, language: str, progress: Callable[[str], None]) -> EngineContext:
+    """What engines are given beside their own options."""
+    accounts = tuple(getattr(settings.accounts, name) for name in registry.accounts())
+    return EngineContext(language, settings.data_dir, accounts, progress=progress)
 
 
 @asynccontextmanager

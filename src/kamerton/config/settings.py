@@ -31,12 +31,13 @@ from pydantic_settings import (
 
 from kamerton.cache.opening import StoreSettings
 from kamerton.config.engine_sections import Section
-from kamerton.config.engine_settings import RecognizerSettings, VoiceSettings
+from kamerton.config.engine_settings import AccountSettings, RecognizerSettings, VoiceSettings
 from kamerton.domain.errors import ConfigurationError
 from kamerton.listening.listener import ListeningSettings
 from kamerton.llm.dual_context import MIN_WINDOW_TOKENS
 from kamerton.llm.limits import ModelTimeouts, TalkLimits
 from kamerton.llm.openai.model import OpenAICompatibleSettings
+from kamerton.models.settings import ModelsSettings
 from kamerton.orchestrator.settings import CallSettings
 from kamerton.transports.admission import CallLimits
 from kamerton.transports.asterisk.settings import AmiSettings
@@ -202,6 +203,8 @@ class Settings(BaseSettings):
     ami: ManagerSettings = ManagerSettings()
     browser: BrowserSettings = BrowserSettings()
     web: WebSettings = WebSettings()
+    accounts: AccountSettings = AccountSettings()
+    models: ModelsSettings = ModelsSettings()
     recognizer: RecognizerSettings = RecognizerSettings()
     voice: VoiceSettings = VoiceSettings()
     understanding: UnderstandingSettings = UnderstandingSettings()

@@ -6,14 +6,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from kamerton.config.assistant_folder import Assistant
-from kamerton.config.engines import open_chain
+from kamerton.config.engines import engine_context, open_chain
 from kamerton.config.settings import Settings
 from kamerton.domain.storage import SharedClips
 from kamerton.domain.synthesis import TextToSpeech
 from kamerton.orchestrator.workers import ThreadWorker
 from kamerton.tts.tts_manager import SynthesisLimits, TTSManager
 from kamerton.tts.voices.standin import BabbleTextToSpeech
-from kamerton.vendors.engine import EngineContext
 
 STAND_IN_REPLY_MS = 3000.0
 """Length of the sound that stands in for every reply."""
@@ -34,7 +33,7 @@ async def open_voice(
         ModelError: no voice speaks its language on this machine.
         ConfigurationError: one of its recordings cannot be used.
     """
-    context = EngineContext(assistant.language, settings.data_dir, progress=progress)
+    context = engine_context(settings, assistant.language, progress)
     async with AsyncExitStack() as stack:
         voices: Sequence[TextToSpeech] = (BabbleTextToSpeech(duration_ms=STAND_IN_REPLY_MS),)
         if not stand_ins:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -243,12 +244,15 @@ class WhisperSpeechToText(LocalSpeechToText):
     """The `SpeechToText` of a bare machine. Make it with `load`; one model and its threads serve all calls."""
 
     @classmethod
-    async def load(cls, model_dir: Path, settings: WhisperSettings | None = None) -> WhisperSpeechToText:
+    async def load(
+        cls, model_dir: Path, settings: WhisperSettings | None = None, closed: Callable[[], None] = lambda: None
+    ) -> WhisperSpeechToText:
         """Load the model in a thread and have every engine decode a little, which also measures how fast they are.
 
         Args:
             model_dir: Folder made by `model_files.prepare_whisper_model` or fetched by `kamerton models get`.
             settings: How it is run.
+            closed: Called once, after the model was freed.
 
         Raises:
             ModelError: the model's files are missing or cannot be loaded.
@@ -256,7 +260,7 @@ class WhisperSpeechToText(LocalSpeechToText):
         settings = settings or WhisperSettings()
         warm = await anyio.to_thread.run_sync(_warm_engine, model_dir, settings)
         pool = PoolSettings(settings.engines, settings.max_calls, settings.final_deadline_s)
-        made = cls(warm, pool, _probe(), name=model_dir.name, languages=LANGUAGES)
+        made = cls(warm, pool, _probe(), name=model_dir.name, languages=LANGUAGES, closed=closed)
         figures = {
             "model": str(model_dir),
             "device": warm.device,

@@ -10,6 +10,7 @@ import anyio.to_thread
 
 from kamerton.domain.errors import ModelError
 from kamerton.domain.synthesis import TextToSpeech
+from kamerton.models.storage import voice_file
 from kamerton.vendors.engine import EngineContext, EngineType
 
 
@@ -18,7 +19,10 @@ class PiperOptions:
     """A Piper voice on this machine."""
 
     voice_file: Path | None = None
-    """The voice's `.onnx`, its `.onnx.json` beside it; without it Piper is passed over."""
+    """A voice that `kamerton models get` fetched, by its name, or the path of an `.onnx` with its `.onnx.json`.
+
+    Without it Piper is passed over.
+    """
 
 
 async def _open(options: PiperOptions, context: EngineContext) -> TextToSpeech:
@@ -26,7 +30,8 @@ async def _open(options: PiperOptions, context: EngineContext) -> TextToSpeech:
 
     if options.voice_file is None:
         raise ModelError("no voice file is configured (voice.piper.voice_file)")
-    voice = await anyio.to_thread.run_sync(PiperTextToSpeech, options.voice_file)
+    file = await anyio.to_thread.run_sync(voice_file, context.data_dir, options.voice_file)
+    voice = await anyio.to_thread.run_sync(PiperTextToSpeech, file)
     if context.language not in voice.capabilities.languages:
         await voice.aclose()
         raise ModelError(f"{voice.name} speaks {', '.join(voice.capabilities.languages)}, not '{context.language}'")
