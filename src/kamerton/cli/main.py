@@ -14,6 +14,7 @@ from kamerton.cli import (
     model_latency,
     model_server,
     models,
+    ping,
     serve,
     speculation,
     stt,
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 app.command("serve")(serve.serve)
 app.command("prepare")(serve.prepare)
+app.command("ping")(ping.ping)
 app.command("call")(call.call)
 app.command("bench")(bench.bench)
 app.command("speculation")(speculation.speculation)
