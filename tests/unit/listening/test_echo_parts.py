@@ -72,7 +72,9 @@ class Line:
 
 
 @pytest.mark.parametrize(
-    "line", [EchoLine(-12.0, 200.0), EchoLine(-25.0, 120.0), EchoLine(-20.0, 400.0, room=True)], ids=str
+    "line",
+    [EchoLine(-4.0, 200.0), EchoLine(-12.0, 200.0), EchoLine(-25.0, 120.0), EchoLine(-20.0, 400.0, room=True)],
+    ids=str,
 )
 @pytest.mark.parametrize("audio_format", [PHONE, WIDEBAND], ids=["8 kHz", "16 kHz"])
 def test_our_voice_is_explained_from_its_first_word_on(line: EchoLine, audio_format: AudioFormat) -> None:
@@ -95,6 +97,20 @@ def test_another_voice_is_not_explained() -> None:
     call.hear(sent, np.where(quiet, 0.0, other))
     assert call.explained() == 0.0
     assert call.call.estimate is None
+
+
+@pytest.mark.parametrize("name", ["try-again", "nobody-available", "synthetic/documents"])
+def test_a_caller_who_speaks_into_our_first_words_is_not_taken_for_their_echo(name: str) -> None:
+    """As loud as we are, and at some delay always a little alike: by that alone no line has an echo."""
+    sent = our_voice(PHONE, 12.0)
+    caller = recording(name, PHONE, -20.0)[: 3 * PHONE.rate_hz]
+    for offset_s in np.arange(0.0, 8.0, 0.5):
+        said = sent[int(offset_s * PHONE.rate_hz) :][: 4 * PHONE.rate_hz]
+        arriving = np.zeros(len(said))
+        arriving[int(0.55 * PHONE.rate_hz) :][: len(caller)] = caller
+        call = Line(EchoEar())
+        call.hear(said, arriving)
+        assert call.explained() <= 0.15, offset_s
 
 
 def test_nothing_is_explained_when_nothing_was_said_in_time() -> None:
