@@ -91,22 +91,21 @@ class GrpcLines:
         async with channels.channel() as channel:
             line: _GrpcLine | None = None
             try:
-                with anyio.fail_after(self._options.open_s):
-                    self._used = metadata = await self._credentials.metadata()
-                    first = first_message(self._options, setup, audio_format, await self._credentials.project())
-                    line = _GrpcLine(channel, metadata, service, self._options.open_s)
-                    await line.send(first)
-            except TimeoutError:
-                if line is not None:
-                    line.cancel()
-                channels.distrust(channel)
-                raise service.timed_out(f"did not take a stream within {self._options.open_s:g} s") from None
-            except ConfigurationError as error:
-                raise VendorError(str(error), "unauthorised") from None
-            try:
+                try:
+                    with anyio.fail_after(self._options.open_s):
+                        self._used = metadata = await self._credentials.metadata()
+                        first = first_message(self._options, setup, audio_format, await self._credentials.project())
+                        line = _GrpcLine(channel, metadata, service, self._options.open_s)
+                        await line.send(first)
+                except TimeoutError:
+                    channels.distrust(channel)
+                    raise service.timed_out(f"did not take a stream within {self._options.open_s:g} s") from None
+                except ConfigurationError as error:
+                    raise VendorError(str(error), "unauthorised") from None
                 yield line
             finally:
-                line.cancel()
+                if line is not None:
+                    line.cancel()
 
     async def refused(self) -> bool:
         """As of `Lines`."""

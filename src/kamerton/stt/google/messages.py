@@ -21,7 +21,7 @@ def first_message(options: GoogleSttOptions, setup: Setup, audio_format: AudioFo
     request.recognizer = f"projects/{project}/locations/{location}/recognizers/_"
     config = request.streaming_config.config
     decoding = config.explicit_decoding_config
-    decoding.encoding = cloud_speech.ExplicitDecodingConfig.AudioEncoding.LINEAR16.value
+    decoding.encoding = cloud_speech.ExplicitDecodingConfig.AudioEncoding.LINEAR16
     decoding.sample_rate_hertz, decoding.audio_channel_count = audio_format.rate_hz, 1
     config.model = setup.candidate.model
     config.language_codes.extend(setup.codes)

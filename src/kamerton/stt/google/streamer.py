@@ -13,7 +13,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from kamerton.domain.audio import AudioFormat, AudioFrame
-from kamerton.domain.errors import VendorError
+from kamerton.domain.errors import Fault, VendorError
 from kamerton.domain.recognition import Final as FinalTranscript
 from kamerton.domain.recognition import RecognitionHint, SttEvent, SttFailed, SttReconnected
 from kamerton.stt.event_box import EventBox
@@ -30,6 +30,7 @@ _BACK_OFF_S: Final = 0.1
 """Before a second attempt; doubled before each further one."""
 _SHORT_WAIT_S: Final = 2.0
 """A service that asks to be left alone for longer is given up for the call."""
+_LASTING: Final[tuple[Fault, ...]] = ("unauthorised", "quota", "rejected")
 _MOST_TURNS: Final = 8
 """Turns that wait for their outcome; beyond it the oldest fails."""
 
@@ -43,6 +44,8 @@ class _Session:
     utterance: Utterance | None = None
     """Whose words it carries; None: opened ahead."""
     line: SpeechLine | None = None
+    worked: bool = False
+    """It has answered."""
     over: bool = False
     failure: VendorError | None = None
     broken: SttReconnected | None = None
@@ -93,10 +96,9 @@ class GoogleSTTStreamer:
         self._usage = usage
         self._loop = asyncio.get_running_loop()
         self._events = EventBox()
-        self._expected = (language, ())  # type: tuple[str, tuple[str, ...]]
+        self._expected: tuple[str, tuple[str, ...]] = (language, ())
         self._turns: deque[_Turn] = deque()
         self._open: _Turn | None = None
-        self._refused: tuple[int, str] | None = None
         self._warm: _Session | None = None
         self._warm_wanted = True
         self._wake = anyio.Event()
@@ -121,12 +123,13 @@ class GoogleSTTStreamer:
         if self._closed:
             return
         self._last_turn = turn
-        if hint.language not in CODES:
-            self._refused = (turn, hint.language)
-            return
-        self._expected = (hint.language, hint.phrases)
         utterance = Utterance(turn, hint.language, hint.phrases, self._format, self._options)
         self._open = _Turn(utterance)
+        if hint.language in CODES:
+            self._expected = (hint.language, hint.phrases)
+        else:
+            utterance.refusal = f"Google Speech is not asked for '{hint.language}'; choose another recogniser for it"
+            self._open.started = True
         if len(self._turns) >= _MOST_TURNS:
             self._give_up(self._turns[0])
         self._turns.append(self._open)
@@ -155,9 +158,6 @@ class GoogleSTTStreamer:
 
     def end_of_turn(self) -> None:
         """Half-close the turn's stream, which forces its final, and open the next one ahead."""
-        if self._refused is not None:
-            (turn, language), self._refused = self._refused, None
-            self._tell([SttFailed(turn, f"Google Speech is not asked for '{language}'; choose another", False)])
         ended, self._open = self._open, None
         if ended is not None:
             ended.utterance.end(self._loop.time())
@@ -167,7 +167,6 @@ class GoogleSTTStreamer:
 
     def abandon_turn(self) -> None:
         """Forget the turn; its stream is left at once."""
-        self._refused = None
         dropped, self._open = self._open, None
         if dropped is not None:
             self._turns.remove(dropped)
@@ -196,8 +195,9 @@ class GoogleSTTStreamer:
                     self._warm_wanted = False
                     group.start_soon(self._keep_warm, group)
                 await self._wake.wait()
+            loss = self._loss
             group.cancel_scope.cancel()
-        self._events.fail(self._loss)
+        self._events.fail(loss)
 
     # A turn.
 
@@ -205,7 +205,7 @@ class GoogleSTTStreamer:
         """See a turn to its outcome, through as many streams as it takes."""
         utterance, broken = turn.utterance, None
         with turn.scope:
-            while utterance.outcome is None and self._loss is None:
+            while not utterance.settled() and self._loss is None:
                 session = turn.session = self._session_for(group, utterance)
                 session.broken = broken
                 failure: VendorError | None = None
@@ -217,7 +217,7 @@ class GoogleSTTStreamer:
                 finally:
                     session.utterance = None
                     session.scope.cancel()
-                if utterance.outcome is not None:
+                if utterance.settled():
                     break
                 broken = self._interrupted(utterance, reason, session.broken, told=failure is not None)
                 if failure is not None:
@@ -231,7 +231,7 @@ class GoogleSTTStreamer:
             VendorError: the stream failed, or answered too late.
         """
         utterance.carried(self._loop.time())
-        while utterance.outcome is None:
+        while not utterance.settled():
             session.changed = anyio.Event()
             now_s = self._loop.time()
             if session.over:
@@ -239,13 +239,15 @@ class GoogleSTTStreamer:
                 break
             if trouble := utterance.overdue(now_s):
                 self._distrust(session)
-                if utterance.outcome is None:
+                if not utterance.settled():
                     raise VendorError(f"Google Speech {trouble}; check the network", "timeout")
                 break
-            if reason := utterance.renewal(now_s):
-                if not session.sent_bytes or "answered" in reason:
-                    self._distrust(session)
-                return reason
+            if utterance.hangs(now_s):
+                self._distrust(session)
+                return f"nothing was answered for {self._options.first_answer_s:g} s"
+            if utterance.near_limit(now_s):
+                return "the stream is near its limit"
+            self._tell(utterance.settled_pause(now_s))
             if not await self._send(utterance, session):
                 with anyio.CancelScope(deadline=utterance.due_s(now_s)):
                     await session.changed.wait()
@@ -318,14 +320,16 @@ class GoogleSTTStreamer:
             session.wake()
 
     def _heard(self, session: _Session, heard: Heard) -> None:
+        session.worked = True
         utterance = session.utterance
         if utterance is None:
+            # An old one, or one that was opened ahead: what it says belongs to nobody.
             return
         self._failures, self._worked, self._renewed_token = 0, True, False
         if session.broken is not None:
             self._events.put(session.broken)
             session.broken = None
-        self._tell(utterance.heard(heard))
+        self._tell(utterance.heard(heard, self._loop.time()))
         session.wake()
 
     async def _keep_warm(self, group: TaskGroup) -> None:
@@ -340,7 +344,7 @@ class GoogleSTTStreamer:
                 return
             self._warm = None
             failure = session.failure
-            if failure is None or (self._worked and failure.fault not in ("unauthorised", "quota", "rejected")):
+            if failure is None or (self._worked and failure.fault not in _LASTING):
                 # It grew old, as it should; or the next turn will see.
                 return
             await self._recover(session, failure, None)
@@ -366,7 +370,10 @@ class GoogleSTTStreamer:
             failure = error
         self._failures += 1
         asked_s = failure.retry_after_s or 0.0
-        lasting = failure.fault in ("unauthorised", "quota", "rejected") or asked_s > _SHORT_WAIT_S
+        lasting = failure.fault in _LASTING or asked_s > _SHORT_WAIT_S
+        if failure.fault == "rejected" and session.worked:
+            # Not what was asked for, but something that befell it: such as its age.
+            lasting = False
         if lasting or self._failures >= self._options.attempts:
             self._lose(failure)
             return
@@ -374,14 +381,14 @@ class GoogleSTTStreamer:
         while self._loss is None and (now_s := self._loop.time()) < until_s:
             if utterance is not None:
                 utterance.overdue(now_s)
-                if utterance.outcome is not None:
+                if utterance.settled():
                     return
             next_s = until_s if utterance is None else min(until_s, utterance.due_s(now_s))
             await anyio.sleep_until(max(next_s, now_s + 0.01))
 
     async def _remedied(self, session: _Session, failure: VendorError) -> bool:
         """Whether the next attempt asks for something else, or with another token, so that this one does not count."""
-        if failure.fault == "rejected":
+        if failure.fault == "rejected" and not session.worked:
             return self._choice.refused(session.language, session.setup, str(failure))
         if failure.fault == "unauthorised" and not self._renewed_token:
             self._renewed_token = await self._lines.refused()

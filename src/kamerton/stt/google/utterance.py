@@ -19,8 +19,8 @@ KEEP_MS: Constant = 60_000.0
 """Audio of a turn that is kept until it is final."""
 LAST_S: Constant = STREAM_LIMIT_S - 15.0
 """A stream of this age is replaced wherever the caller is in his words: the audio without a final is sent anew."""
-SLACK_MS: Constant = 250.0
-"""Behind the last word there is silence that no hypothesis covers: pauses are told some time after they began."""
+SLACK_MS: Constant = 60.0
+"""A pause is told 80 ms after the last sound, so what covers all but this covers all words."""
 _CLOCK_MS: Constant = 60.0
 """The service rounds its offsets."""
 
@@ -47,6 +47,8 @@ class _Stream:
     """When audio was first sent, while nothing was answered."""
     closed_s: float | None = None
     """When it was half-closed."""
+    active_s: float = 0.0
+    """When audio was last sent or an answer came."""
 
 
 class Utterance:
@@ -78,8 +80,8 @@ class Utterance:
         self._parts: list[_Part] = []
         self._hypothesis = ""
         self._paused_ms: float | None = None
-        self._quiet_ms: float | None = None
-        """Where the service heard the speech end, unless it heard more since."""
+        self._quiet = False
+        """The service heard the speech end, and nothing since."""
         self._stable_told: str | None = None
         self._ended_told = True
         self._suspected = False
@@ -88,6 +90,8 @@ class Utterance:
         self.covers_ms = 0.0
         """How much of the turn what is known speaks of."""
         self.ended_s: float | None = None
+        self.refusal = ""
+        """Why it is not sent at all."""
         self.outcome: Final | SttFailed | None = None
 
     @property
@@ -105,6 +109,10 @@ class Utterance:
     def half_closed(self) -> bool:
         """The service was told that the turn is over."""
         return self._stream is not None and self._stream.closed_s is not None
+
+    def settled(self) -> bool:
+        """Whether it has its outcome."""
+        return self.outcome is not None
 
     # What the caller does.
 
@@ -137,7 +145,9 @@ class Utterance:
     def end(self, now_s: float) -> None:
         """The turn is over."""
         self.ended_s = now_s
-        if not self.pushed_ms:
+        if self.refusal:
+            self.outcome = SttFailed(self.turn, self.refusal, retryable=False)
+        elif not self.pushed_ms:
             self.outcome = Final(self.turn, "")
 
     # What becomes of the streams.
@@ -147,7 +157,7 @@ class Utterance:
         self._stream = _Stream(now_s, self._from_ms)
         self._sent_bytes = 0
         self._flush = self._paused_ms is not None
-        self._quiet_ms = None
+        self._quiet = False
 
     def left(self) -> float:
         """Its stream is gone.
@@ -173,6 +183,8 @@ class Utterance:
         pcm = bytes(self._audio[self._sent_bytes : self._sent_bytes + size])
         self._sent_bytes += len(pcm)
         stream.sent_ms += len(pcm) * self._byte_ms
+        if self._flush:
+            stream.active_s = now_s
         if not stream.heard and math.isinf(stream.unheard_s):
             stream.unheard_s = now_s
         self._flush = self._flush and self._sent_bytes < len(self._audio)
@@ -187,24 +199,26 @@ class Utterance:
         if self._stream is not None:
             self._stream.closed_s = now_s
 
-    def renewal(self, now_s: float) -> str:
-        """Why the stream should be replaced now; empty when it should not."""
+    def near_limit(self, now_s: float) -> bool:
+        """Whether the stream should be replaced now because of its age: between words if there is time."""
         stream = self._stream
         if stream is None or stream.closed_s is not None:
-            return ""
+            return False
         age_s = max(now_s - stream.opened_s, stream.sent_ms / 1000)
         between_words = not self._hypothesis or self._paused_ms is not None
-        if age_s >= LAST_S or (age_s >= self._options.renew_after_s and between_words):
-            return "the stream is near its limit"
-        silent_s = now_s - stream.unheard_s
-        if silent_s >= self._options.first_answer_s and not stream.heard and not self._suspected:
-            self._suspected = True
-            return f"nothing was answered for {self._options.first_answer_s:g} s"
-        return ""
+        return age_s >= LAST_S or (age_s >= self._options.renew_after_s and between_words)
+
+    def hangs(self, now_s: float) -> bool:
+        """Whether nothing was answered for too long: true once in a turn, for there may be no speech in it."""
+        stream = self._stream
+        if stream is None or stream.closed_s is not None or stream.heard or self._suspected:
+            return False
+        self._suspected = now_s - stream.unheard_s >= self._options.first_answer_s
+        return self._suspected
 
     def due_s(self, now_s: float) -> float:
         """The next instant at which something must be done, whatever happens before."""
-        instants = [math.inf]
+        instants = [self._settles_s()]
         stream = self._stream
         if self.ended_s is not None:
             instants.append(self.ended_s + self._options.turn_s)
@@ -235,15 +249,15 @@ class Utterance:
         """The service has ended the stream after it was half-closed: what is known is all."""
         self.outcome = self._final()
 
-    def heard(self, heard: Heard) -> list[SttEvent]:
+    def heard(self, heard: Heard, now_s: float) -> list[SttEvent]:
         """The service answered in the stream that carries the turn."""
         stream = self._stream
         if stream is None or self.outcome is not None:
             return []
-        stream.heard = True
+        stream.heard, stream.active_s = True, now_s
         events: list[SttEvent] = []
         if heard.speech == "began":
-            self._quiet_ms, self._ended_told = None, False
+            self._quiet, self._ended_told = False, False
         for result in heard.results:
             if result.final:
                 events += self._finalised(stream, result)
@@ -251,8 +265,8 @@ class Utterance:
         if hypotheses:
             events += self._supposed(stream, hypotheses)
         if heard.speech == "ended":
-            self._quiet_ms = self._placed(stream, heard.at_ms)
-            events += [*self._utterance_ended(self._quiet_ms), *self._stable()]
+            self._quiet = True
+            events += self._utterance_ended(self._placed(stream, heard.at_ms))
         return events
 
     def _finalised(self, stream: _Stream, result: Result) -> list[SttEvent]:
@@ -275,7 +289,7 @@ class Utterance:
         return [*self._utterance_ended(end_ms), *self._stable()]
 
     def _is_repeated(self, result: Result, end_ms: float | None) -> bool:
-        """Whether a final comes twice: the next one reaches farther, or says something else when nobody knows how far."""
+        """Whether a final comes twice: the next one reaches farther, or says something else if nobody knows how far."""
         if end_ms is not None:
             return bool(self._parts) and end_ms <= self._from_ms + _CLOCK_MS / 4
         last = self._parts[-1].result if self._parts else None
@@ -316,9 +330,27 @@ class Utterance:
     def _is_covered(self) -> bool:
         """What is known speaks of all that was said."""
         said_ms = self.pushed_ms if self._paused_ms is None else self._paused_ms
-        if self._quiet_ms is not None:
-            said_ms = min(said_ms, self._quiet_ms)
         return self.covers_ms >= said_ms - SLACK_MS
+
+    def _settles_s(self) -> float:
+        """When a pause is taken to be heard, unless something comes before.
+
+        Of silence behind the last word the service says nothing more; so when it heard the speech end, and has had the
+        audio up to the pause for as long as it usually takes, there were no further words.
+        """
+        stream, paused_ms = self._stream, self._paused_ms
+        if stream is None or paused_ms is None or self.ended_s is not None or self.text in ("", self._stable_told):
+            return math.inf
+        if (self._hypothesis and not self._quiet) or stream.start_ms + stream.sent_ms < paused_ms:
+            return math.inf
+        return stream.active_s + self._options.lag_ms / 1000
+
+    def settled_pause(self, now_s: float) -> list[SttEvent]:
+        """The stable hypothesis of a pause that is taken to be heard by now."""
+        if now_s < self._settles_s():
+            return []
+        self.covers_ms = max(self.covers_ms, self._paused_ms or 0.0)
+        return self._stable()
 
     def _placed(self, stream: _Stream, offset_ms: float) -> float | None:
         """A place of the stream in the turn; None when it makes no sense."""
