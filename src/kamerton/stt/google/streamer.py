@@ -234,6 +234,8 @@ class GoogleSTTStreamer:
         while not utterance.settled():
             session.changed = anyio.Event()
             now_s = self._loop.time()
+            if session.over and session.scope.cancel_called:
+                return "it was opened too long ago"
             if session.over:
                 self._ended(utterance, session)
                 break

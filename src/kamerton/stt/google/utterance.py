@@ -205,8 +205,13 @@ class Utterance:
         if stream is None or stream.closed_s is not None:
             return False
         age_s = max(now_s - stream.opened_s, stream.sent_ms / 1000)
+        if age_s >= LAST_S:
+            return True
         between_words = not self._hypothesis or self._paused_ms is not None
-        return age_s >= LAST_S or (age_s >= self._options.renew_after_s and between_words)
+        # What is not final is sent anew, which must not bring the next stream near its limit as well.
+        anew_s = (self.pushed_ms - self._from_ms) / 1000
+        due = age_s >= self._options.renew_after_s and anew_s < self._options.renew_after_s / 2
+        return due and between_words and self.ended_s is None
 
     def hangs(self, now_s: float) -> bool:
         """Whether nothing was answered for too long: true once in a turn, for there may be no speech in it."""

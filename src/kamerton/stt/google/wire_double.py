@@ -7,7 +7,7 @@ offline: `async with serve_google_speech(SpeechScript(words)) as vendor: … ven
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -64,6 +64,7 @@ class GoogleSpeechDouble:
         self.streams: list[SeenStream] = []
         """All, in order of their beginning."""
         self._broken = anyio.Event()
+        self._changed = anyio.Event()
 
     @property
     def under_way(self) -> int:
@@ -71,9 +72,19 @@ class GoogleSpeechDouble:
         return sum(not stream.ended for stream in self.streams)
 
     def interrupt(self) -> None:
-        """Break every stream that is under way."""
+        """Break every stream that is under way, or else the next one."""
         self._broken.set()
-        self._broken = anyio.Event()
+        if self.under_way:
+            self._broken = anyio.Event()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until what it has seen is so."""
+        while not condition():
+            self._changed = anyio.Event()
+            await self._changed.wait()
+
+    def _note(self) -> None:
+        self._changed.set()
 
     async def recognise(
         self, requests: AsyncIterator[Request], authorization: str = ""
@@ -85,8 +96,12 @@ class GoogleSpeechDouble:
         """
         seen = SeenStream(authorization=authorization)
         self.streams.append(seen)
+        self._note()
+        broken = self._broken
+        if broken.is_set():
+            self._broken = anyio.Event()
         try:
-            async for response in _Stream(self.script, seen, self._broken).answers(requests):
+            async for response in _Stream(self.script, seen, broken, self._note).answers(requests):
                 yield response
             seen.ended = "well"
         except StreamError as error:
@@ -94,15 +109,19 @@ class GoogleSpeechDouble:
             raise
         finally:
             seen.ended = seen.ended or "cancelled"
+            self._note()
 
 
 class _Stream:
     """A stream under way."""
 
-    def __init__(self, script: SpeechScript, seen: SeenStream, broken: anyio.Event) -> None:
+    def __init__(
+        self, script: SpeechScript, seen: SeenStream, broken: anyio.Event, changed: Callable[[], None]
+    ) -> None:
         self._script = script
         self._seen = seen
         self._broken = broken
+        self._changed = changed
         self._misdeed = self._next_misdeed()
         self._opened_s = anyio.current_time()
         self._ear = Ear((), 8000)
@@ -117,6 +136,7 @@ class _Stream:
         while (request := await self._next(requests)) is not None:
             self._check_audio(request)
             self._seen.messages.append(len(request.audio))
+            self._changed()
             if garbage := await self._misbehave(len(self._seen.messages)):
                 yield garbage
             if self._ended_early:
