@@ -24,21 +24,7 @@ from kamerton.vendors.google.tokens import Token
 from kamerton.vendors.rpc.failures import Service
 from kamerton.vendors.usage import UsageMeter
 
-WORDS: Final = (
-    "раз",
-    "два",
-    "три",
-    "четыре",
-    "пять",
-    "шесть",
-    "семь",
-    "восемь",
-    "девять",
-    "десять",
-    "сто",
-    "двести",
-    "нет",
-)
+WORDS: Final = ("раз", "два", "три", "четыре", "пять", "шесть", "семь", "восемь", "сто", "двести", "нет")
 TOKEN: Final = "ya29.do-not-show-me"
 
 

@@ -296,7 +296,7 @@ async def serve_google_speech(
     async def streaming_recognize(requests: AsyncIterator[Request], context: Any) -> AsyncIterator[Response | bytes]:
         metadata = {str(key): str(value) for key, value in context.invocation_metadata()}
         try:
-            async for response in double.recognise(aiter(requests), metadata.get("authorization", "")):
+            async for response in double.recognise(_lazily(requests), metadata.get("authorization", "")):
                 yield response
         except StreamError as error:
             if error.retry_after_s is not None:
@@ -319,6 +319,12 @@ async def serve_google_speech(
     finally:
         with anyio.CancelScope(shield=True):
             await server.stop(None)
+
+
+async def _lazily(requests: AsyncIterator[Request]) -> AsyncIterator[Request]:
+    """The same, touched only when the first one is asked for: gRPC complains of readers that never read."""
+    async for request in requests:
+        yield request
 
 
 def _serialized(response: Response | bytes) -> bytes:

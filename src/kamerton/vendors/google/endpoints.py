@@ -16,6 +16,9 @@ _ADVICE: Final[dict[Fault, str]] = {
     "rate_limited": "fewer requests at once, or a higher quota in Google Cloud's console (IAM, Quotas)",
 }
 
+_FAULTS: Final[dict[str, Fault]] = {"OUT_OF_RANGE": "failed"}
+"""Told of streams that have become too old or were silent too long, not of requests that make no sense."""
+
 
 def address_of(service: str, location: str) -> str:
     """`host:port` of a service in a location: `eu` of `speech.googleapis.com` is `eu-speech.googleapis.com:443`."""
@@ -25,4 +28,4 @@ def address_of(service: str, location: str) -> str:
 
 def asked_at(name: str, address: str) -> Service:
     """A service of Google's for messages: its name and where it was asked."""
-    return Service(f"{name} at {address}", _ADVICE)
+    return Service(f"{name} at {address}", _ADVICE, _FAULTS)

@@ -72,6 +72,8 @@ class Service:
     """`Google Speech at eu-speech.googleapis.com:443`."""
     advice: Mapping[Fault, str] = field(default_factory=dict)
     """What to do about a fault, where there is more to say than usual."""
+    faults: Mapping[str, Fault] = field(default_factory=dict)
+    """What statuses mean with this service, where it is not the usual thing."""
 
     def failed(self, error: grpc.aio.AioRpcError, secret: str = "") -> VendorError:
         """What a request's status says.
@@ -86,7 +88,7 @@ class Service:
 
     def status(self, status: str, details: str, retry_after_s: float | None = None) -> VendorError:
         """As `failed`, of a status by its name."""
-        fault: Fault = _FAULTS.get(status, "failed")
+        fault: Fault = self.faults.get(status) or _FAULTS.get(status, "failed")
         if status == "UNAVAILABLE" and _HTTP_STATUS in details:
             http = details.partition(_HTTP_STATUS)[2][:3]
             fault = "rate_limited" if http == "429" else "failed"
