@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import anyio
 
@@ -19,6 +19,8 @@ from kamerton.vendors.google.credentials import GoogleCredentials, Metadata, sec
 from kamerton.vendors.google.endpoints import asked_at
 from kamerton.vendors.rpc.channels import Channels
 from kamerton.vendors.rpc.failures import CutOff, Service, answered
+
+_FORGOTTEN_S: Final = 1.0
 
 
 class SpeechLine(Protocol):
@@ -105,7 +107,7 @@ class GrpcLines:
                 yield line
             finally:
                 if line is not None:
-                    line.cancel()
+                    await line.leave()
 
     async def refused(self) -> bool:
         """As of `Lines`."""
@@ -149,6 +151,8 @@ class _GrpcLine:
             response_deserializer=response_type().FromString,
         )
         self._call = opened(metadata=metadata)
+        self._over = anyio.Event()
+        self._call.add_done_callback(lambda _: self._over.set())
 
     async def send(self, message: Any) -> None:
         """Send a message. A stream that is over takes none: why it is, `read` tells."""
@@ -184,11 +188,16 @@ class _GrpcLine:
             raise self._service.failed(error, self._secret) from None
         except CutOff:
             raise self._service.cut_off("cancelled the stream") from None
+        if response is None:
+            # So gRPC tells of bytes that it could not read as this message.
+            raise self._service.broken("sent what is no answer of it")
         return heard(response)
 
-    def cancel(self) -> None:
-        """Free the request at once."""
+    async def leave(self) -> None:
+        """Free the request at once, and see gRPC forget it."""
         self._call.cancel()
+        with anyio.CancelScope(deadline=anyio.current_time() + _FORGOTTEN_S, shield=True):
+            await self._over.wait()
 
     async def _in_time(self, sending: Awaitable[None]) -> None:
         try:

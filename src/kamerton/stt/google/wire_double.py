@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
@@ -187,7 +187,8 @@ class _Stream:
             async with anyio.create_task_group() as group:
 
                 async def read() -> None:
-                    result.append(await anext(requests, None))
+                    with suppress(grpc.aio.BaseError):
+                        result.append(await anext(requests, None))
                     group.cancel_scope.cancel()
 
                 group.start_soon(read)

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import anyio.lowlevel
+
 from kamerton.domain.errors import Fault, VendorError
 from kamerton.domain.foreign_text import LONGEST_REMARK, shown_line
 
@@ -39,7 +41,7 @@ _ADVICE: Final[Mapping[Fault, str]] = {
     "connection": "check the network, the endpoint and the certificates",
     "rejected": "check the engine's options",
     "failed": "a fault of the service; it may pass",
-    "broken": "the service, or something between, sent what is no answer",
+    "broken": "something between may have changed it; check the endpoint and proxies",
 }
 _NO_SUCH_MESSAGE: Final = ("deserializ", "parsing", "compress")
 _HTTP_STATUS: Final = "http2 header with status: "
@@ -60,6 +62,8 @@ async def answered(reading: Awaitable[T]) -> T:
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is None or task.cancelling():
+            # gRPC may have put an error of its own in place of the cancel scope's, which knows only its own.
+            await anyio.lowlevel.checkpoint_if_cancelled()
             raise
         raise CutOff from None
 
@@ -107,6 +111,10 @@ class Service:
     def cut_off(self, what: str) -> VendorError:
         """The request ended before it was due to."""
         return self._error(what, "connection")
+
+    def broken(self, what: str) -> VendorError:
+        """It sent what makes no sense."""
+        return self._error(what, "broken")
 
     def _error(self, what: str, fault: Fault, retry_after_s: float | None = None) -> VendorError:
         advice = self.advice.get(fault) or _ADVICE[fault]
