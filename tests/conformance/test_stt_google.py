@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 import pytest
-from google_speech import WORDS, recogniser
+from google_speech import WORDS, grpc_at_rest, recogniser
 
 from kamerton.domain.audio import PHONE, WIDEBAND
 from kamerton.domain.recognition import SpeechToText
@@ -40,3 +40,4 @@ class TestGoogleSpeech(ConnectedSttConformance, UtteranceEndingConformance):
                 ),
                 interrupt=lambda _: vendor.interrupt(),
             )
+        await grpc_at_rest()

@@ -14,7 +14,7 @@ from pathlib import Path
 import anyio
 import pytest
 from certificates import self_signed
-from google_speech import TOKEN, WORDS, FixedTokens, at, framed, recogniser
+from google_speech import TOKEN, WORDS, FixedTokens, at, framed, grpc_at_rest, recogniser
 from rude_servers import Rudeness, rude_server
 
 from kamerton.domain.audio import PHONE
@@ -46,9 +46,10 @@ HINT = RecognitionHint("uk", ("сто двести",))
 PER_DAY = "Quota exceeded for quota metric 'Audio seconds' and limit 'Audio seconds per day' of service"
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
+@pytest.fixture(autouse=True)
+async def nothing_under_way() -> AsyncIterator[None]:
+    yield
+    await grpc_at_rest()
 
 
 def say(stream: SttStream, turn: int = 1, text: str = TEXT, *, silence_ms: int = 300) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -71,6 +72,13 @@ def framed(pcm: bytes, audio_format: AudioFormat = PHONE) -> list[AudioFrame]:
     size = audio_format.frame_bytes
     pcm += bytes(-len(pcm) % size)
     return [AudioFrame(pcm[start : start + size], audio_format, start // 2) for start in range(0, len(pcm), size)]
+
+
+async def grpc_at_rest() -> None:
+    """gRPC's own tasks, which wait for the last word of requests that were left, have ended."""
+    tasks = {task for task in asyncio.all_tasks() if "_handle_status_once_received" in repr(task)}
+    if tasks:
+        await asyncio.wait(tasks, timeout=5)
 
 
 class MemoryLines:

@@ -20,7 +20,15 @@ from kamerton.vendors.google.endpoints import asked_at
 from kamerton.vendors.rpc.channels import Channels
 from kamerton.vendors.rpc.failures import CutOff, Service, answered
 
-_FORGOTTEN_S: Final = 1.0
+_STATUS_LOST: Final = "Internal error from Core"
+"""What `grpc.aio` puts in place of the service's status when that arrived while a message was being sent."""
+
+
+class EndedUnseenError(VendorError):
+    """The service ended the stream while audio was sent, and gRPC lost what it said of it."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(f"{where} ended the stream while audio was sent to it; check the network", "connection")
 
 
 class SpeechLine(Protocol):
@@ -107,7 +115,7 @@ class GrpcLines:
                 yield line
             finally:
                 if line is not None:
-                    await line.leave()
+                    line.cancel()
 
     async def refused(self) -> bool:
         """As of `Lines`."""
@@ -151,8 +159,6 @@ class _GrpcLine:
             response_deserializer=response_type().FromString,
         )
         self._call = opened(metadata=metadata)
-        self._over = anyio.Event()
-        self._call.add_done_callback(lambda _: self._over.set())
 
     async def send(self, message: Any) -> None:
         """Send a message. A stream that is over takes none: why it is, `read` tells."""
@@ -185,6 +191,8 @@ class _GrpcLine:
             if response is grpc.aio.EOF:
                 return None
         except grpc.aio.AioRpcError as error:
+            if error.details() == _STATUS_LOST:
+                raise EndedUnseenError(self._service.where) from None
             raise self._service.failed(error, self._secret) from None
         except CutOff:
             raise self._service.cut_off("cancelled the stream") from None
@@ -193,11 +201,9 @@ class _GrpcLine:
             raise self._service.broken("sent what is no answer of it")
         return heard(response)
 
-    async def leave(self) -> None:
-        """Free the request at once, and see gRPC forget it."""
+    def cancel(self) -> None:
+        """Free the request at once."""
         self._call.cancel()
-        with anyio.CancelScope(deadline=anyio.current_time() + _FORGOTTEN_S, shield=True):
-            await self._over.wait()
 
     async def _in_time(self, sending: Awaitable[None]) -> None:
         try:

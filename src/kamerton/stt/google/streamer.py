@@ -18,7 +18,7 @@ from kamerton.domain.recognition import Final as FinalTranscript
 from kamerton.domain.recognition import RecognitionHint, SttEvent, SttFailed, SttReconnected
 from kamerton.stt.event_box import EventBox
 from kamerton.stt.google.answers import Heard
-from kamerton.stt.google.lines import Lines, SpeechLine
+from kamerton.stt.google.lines import EndedUnseenError, Lines, SpeechLine
 from kamerton.stt.google.models import ModelChoice, Setup
 from kamerton.stt.google.options import CODES, GoogleSttOptions
 from kamerton.stt.google.utterance import Utterance
@@ -31,6 +31,8 @@ _BACK_OFF_S: Final = 0.1
 _SHORT_WAIT_S: Final = 2.0
 """A service that asks to be left alone for longer is given up for the call."""
 _LASTING: Final[tuple[Fault, ...]] = ("unauthorised", "quota", "rejected")
+_LISTEN_S: Final = 0.5
+"""A stream that the service does not want is refused within this; audio waits so long after one that ended unseen."""
 _MOST_TURNS: Final = 8
 """Turns that wait for their outcome; beyond it the oldest fails."""
 
@@ -107,6 +109,8 @@ class GoogleSTTStreamer:
         self._failures = 0
         self._worked = False
         self._renewed_token = False
+        self._listens = False
+        """The next stream sends nothing at first, for it is not known why the last one ended."""
         self._dropped_ms = 0.0
         self._last_turn = 0
         self.sessions = 0
@@ -230,6 +234,8 @@ class GoogleSTTStreamer:
         Raises:
             VendorError: the stream failed, or answered too late.
         """
+        if self._listens:
+            await self._listen(session)
         utterance.carried(self._loop.time())
         while not utterance.settled():
             session.changed = anyio.Event()
@@ -254,6 +260,16 @@ class GoogleSTTStreamer:
                 with anyio.CancelScope(deadline=utterance.due_s(now_s)):
                     await session.changed.wait()
         return ""
+
+    async def _listen(self, session: _Session) -> None:
+        """Send nothing yet, so that the service can be heard to refuse the stream."""
+        until_s = float("inf")
+        while not session.over and self._loop.time() < until_s:
+            session.changed = anyio.Event()
+            if session.line is not None:
+                until_s = min(until_s, self._loop.time() + _LISTEN_S)
+            with anyio.CancelScope(deadline=until_s):
+                await session.changed.wait()
 
     async def _send(self, utterance: Utterance, session: _Session) -> bool:
         """Send what is due; False when nothing is."""
@@ -327,7 +343,7 @@ class GoogleSTTStreamer:
         if utterance is None:
             # An old one, or one that was opened ahead: what it says belongs to nobody.
             return
-        self._failures, self._worked, self._renewed_token = 0, True, False
+        self._failures, self._worked, self._renewed_token, self._listens = 0, True, False, False
         if session.broken is not None:
             self._events.put(session.broken)
             session.broken = None
@@ -390,6 +406,9 @@ class GoogleSTTStreamer:
 
     async def _remedied(self, session: _Session, failure: VendorError) -> bool:
         """Whether the next attempt asks for something else, or with another token, so that this one does not count."""
+        if isinstance(failure, EndedUnseenError) and not session.worked and not self._listens:
+            self._listens = True
+            return True
         if failure.fault == "rejected" and not session.worked:
             return self._choice.refused(session.language, session.setup, str(failure))
         if failure.fault == "unauthorised" and not self._renewed_token:
