@@ -223,7 +223,7 @@ class GoogleSTTStreamer:
                     session.scope.cancel()
                 if utterance.settled():
                     break
-                broken = self._interrupted(utterance, reason, session.broken, told=failure is not None)
+                broken = self._interrupted(utterance, reason, session.broken, failure)
                 if failure is not None:
                     await self._recover(session, failure, utterance)
             self._settle()
@@ -295,13 +295,15 @@ class GoogleSTTStreamer:
         utterance.over()
 
     def _interrupted(
-        self, utterance: Utterance, reason: str, before: SttReconnected | None, *, told: bool
+        self, utterance: Utterance, reason: str, before: SttReconnected | None, failure: VendorError | None
     ) -> SttReconnected | None:
         """What is to be told of a stream that is replaced: a failure, or audio that is lost with it."""
         lost_ms = utterance.left() + (before.lost_ms if before is not None else 0.0)
-        if not told and not lost_ms and before is None:
+        if failure is None and not lost_ms and before is None:
             log.debug("a stream of Google Speech is renewed", extra={"reason": reason, "turn": utterance.turn})
             return None
+        if before is not None and isinstance(failure, EndedUnseenError):
+            reason = before.reason
         return SttReconnected(utterance.turn, lost_ms, reason)
 
     # Streams.

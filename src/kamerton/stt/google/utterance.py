@@ -328,8 +328,8 @@ class Utterance:
             return []
         if not self._is_covered:
             return []
-        self._stable_told = text
-        return [Partial(self.turn, text, stable=True, covers_ms=max(self.covers_ms, paused_ms))]
+        self._stable_told, self.covers_ms = text, max(self.covers_ms, paused_ms)
+        return [Partial(self.turn, text, stable=True, covers_ms=self.covers_ms)]
 
     @property
     def _is_covered(self) -> bool:
