@@ -6,7 +6,7 @@ import traceback
 from pathlib import Path
 
 import pytest
-from google_keys import login, private_key, service_account
+from google_keys import login, service_account
 from pydantic import SecretStr
 
 from kamerton.domain.errors import ConfigurationError, VendorError
@@ -125,4 +125,3 @@ async def test_a_token_is_not_fetched_unencrypted_from_elsewhere(tmp_path: Path)
     account = GoogleAccount(credentials_file=file, token_url="http://tokens.example.net/")
     with pytest.raises(ConfigurationError, match="use https"):
         await open_credentials(account, "speech.googleapis.com", environment={})
-    assert private_key()

@@ -5,7 +5,7 @@ from typing import Any
 
 import anyio
 import pytest
-from google.auth import jwt
+from google.auth import jwt as untyped_jwt
 from google_keys import login, private_key, public_certificate_key, service_account
 from pydantic import SecretStr
 
@@ -17,6 +17,7 @@ from kamerton.vendors.google.keys import ServiceAccountKey, UserLogin, find_key
 from kamerton.vendors.google.tokens import Token
 
 SPEECH = "speech.googleapis.com"
+jwt: Any = untyped_jwt
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from typing import Final
 
 from kamerton.domain.audio import FRAME_MS
 from kamerton.domain.errors import ConfigurationError
-from kamerton.vendors.google.endpoints import GLOBAL
-from kamerton.vendors.rpc.channels import Endpoint
+from kamerton.vendors.google.endpoints import GLOBAL, address_of
+from kamerton.vendors.rpc.endpoint import Endpoint
 
 CODES: Final = {
     "ru": "ru-RU",
@@ -31,6 +31,7 @@ CODES: Final = {
 }
 """Languages that can be asked for; whether a model serves one where it runs, only the service knows."""
 
+SERVICE: Final = "speech.googleapis.com"
 STREAM_LIMIT_S: Final = 300.0
 """Length of one stream, by the vendor's quotas."""
 MESSAGE_BYTES: Final = 15_000
@@ -129,10 +130,7 @@ class GoogleSttOptions:
 
     def endpoint_of(self, location: str) -> Endpoint:
         """Where a location's models are asked."""
-        from kamerton.vendors.google.endpoints import address_of
-        from kamerton.vendors.google.stubs import SPEECH
-
-        return Endpoint(self.endpoint or address_of(SPEECH.service, location), self.ca_file, self.tls)
+        return Endpoint(self.endpoint or address_of(SERVICE, location), self.ca_file, self.tls)
 
     def codes_of(self, language: str) -> tuple[str, ...]:
         """Google's codes for a turn in this language, its own first."""

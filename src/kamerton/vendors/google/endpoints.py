@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kamerton.domain.errors import Fault
-from kamerton.vendors.rpc.failures import Service
+
+if TYPE_CHECKING:
+    from kamerton.vendors.rpc.failures import Service
 
 GLOBAL: Final = "global"
 
@@ -28,4 +30,6 @@ def address_of(service: str, location: str) -> str:
 
 def asked_at(name: str, address: str) -> Service:
     """A service of Google's for messages: its name and where it was asked."""
+    from kamerton.vendors.rpc.failures import Service
+
     return Service(f"{name} at {address}", _ADVICE, _FAULTS)

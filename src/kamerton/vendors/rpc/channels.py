@@ -17,6 +17,7 @@ import anyio
 import anyio.to_thread
 
 from kamerton.domain.errors import ConfigurationError
+from kamerton.vendors.rpc.endpoint import Endpoint
 
 if TYPE_CHECKING:
     import grpc.aio
@@ -29,29 +30,6 @@ _OPTIONS: Final = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where a service is."""
-
-    address: str
-    """`host:port`."""
-    ca_file: Path | None = None
-    """Root certificates (PEM) instead of gRPC's own."""
-    tls: bool = True
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be connected to.
-
-        Raises:
-            ConfigurationError: no `host:port`, or roots for a connection without TLS.
-        """
-        host, _, port = self.address.rpartition(":")
-        if not host or not port.isdecimal() or not 0 < int(port) < 65536 or "/" in self.address:
-            raise ConfigurationError(f"endpoint '{self.address}' is no host:port; write it as speech.example.net:443")
-        if self.ca_file is not None and not self.tls:
-            raise ConfigurationError(f"endpoint '{self.address}' has a ca_file but tls is off; set one of them")
 
 
 @dataclass(slots=True, eq=False)
