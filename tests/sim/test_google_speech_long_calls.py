@@ -20,9 +20,11 @@ from kamerton.domain.recognition import (
     SttReconnected,
     SttStream,
 )
+from kamerton.stt.chain import ChainLink, RecognizerChain
 from kamerton.stt.google.options import GoogleSttOptions
 from kamerton.stt.google.recognizer import GoogleSpeechToText
 from kamerton.stt.google.wire_double import GoogleSpeechDouble, Misdeed, SpeechScript, spoken
+from kamerton.stt.standins.scripted import ScriptedSpeechToText, ScriptedTurn
 from kamerton.testing.virtual_loop import VirtualLoop
 
 TWELVE_MINUTES_S = 720.0
@@ -194,3 +196,23 @@ class TestTwelveMinutes:
             final = await caller.final(1)
         assert final == Final(1, "раз два")
         assert anyio.current_time() - ended_s == pytest.approx(options.final_s, abs=0.05)
+
+    async def test_when_google_is_lost_the_next_recogniser_of_the_chain_reads_the_same_turn(self) -> None:
+        vendor = GoogleSpeechDouble(SpeechScript(WORDS, misdeeds=[Misdeed("refuse", streams=99)]))
+        options = GoogleSttOptions()
+        google = GoogleSpeechToText(options, MemoryLines(options, vendor), language="uk")
+        local = ScriptedSpeechToText((ScriptedTurn("сто двести"),))
+        chain = RecognizerChain(
+            (ChainLink("google", google, is_service=True), ChainLink("local", local, is_service=False))
+        )
+        async with chain.open(PHONE) as stream, anyio.create_task_group() as group:
+            caller = Call(stream)
+            group.start_soon(caller.listen)
+            stream.begin_turn(1, HINT)
+            await caller.say(framed(spoken("сто двести", WORDS, 8000)))
+            stream.end_of_turn()
+            ended_s = anyio.current_time()
+            assert await caller.final(1) == Final(1, "сто двести")
+            assert anyio.current_time() - ended_s < 0.1, "Google was given up while the caller spoke"
+            group.cancel_scope.cancel()
+        assert chain.links[0].counts["failures:connection"] == 1
