@@ -246,6 +246,10 @@ class TestFailures:
             error = await loss(at(vendor), vendor)
         assert "bad token …" in str(error)
         assert TOKEN not in "".join(traceback.format_exception(error))
+        chain: list[BaseException] = [error]
+        while (before := chain[-1].__cause__ or chain[-1].__context__) is not None:
+            chain.append(before)
+        assert not any(TOKEN in str(link) or TOKEN in repr(vars(link)) for link in chain)
 
     @pytest.mark.parametrize(
         ("misdeed", "fault", "retry_after_s"),

@@ -30,6 +30,7 @@ async def failure(vendor: TokenDouble, timeout_s: float = 5.0) -> VendorError:
     finally:
         await credentials.aclose()
     shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
+    assert caught.value.__context__ is None, "the library's error holds the request"
     assert "secret-to-refresh" not in shown
     assert "secret-of-the-client" not in shown
     return caught.value

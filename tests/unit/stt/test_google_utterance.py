@@ -76,6 +76,13 @@ def test_results_of_one_answer_are_one_hypothesis() -> None:
     assert events == [Partial(7, "сто двести", covers_ms=1500.0)]
 
 
+def test_the_same_words_are_told_again_when_they_cover_more() -> None:
+    made = utterance(2)
+    assert texts(made.heard(interim("сто", 900.0), 0.0)) == ["сто"]
+    assert made.heard(interim("сто", 950.0), 0.0) == []
+    assert made.heard(interim("сто", 1300.0), 0.0) == [Partial(7, "сто", covers_ms=1300.0)]
+
+
 def test_finals_stay_and_hypotheses_follow_them() -> None:
     made = utterance(3)
     made.heard(interim("сто двести", 1400.0), 0.0)

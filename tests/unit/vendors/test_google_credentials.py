@@ -82,6 +82,7 @@ class TestKeys:
         with pytest.raises(ConfigurationError, match=named) as caught:
             find_key(GoogleAccount(credentials_file=file), {})
         assert "gcloud auth application-default login" in str(caught.value)
+        assert caught.value.__context__ is None
 
     def test_a_file_and_a_value_are_one_too_many(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match="keep one of them"):
@@ -123,7 +124,7 @@ class TestSelfSigned:
         with pytest.raises(ConfigurationError, match="no RSA key") as caught:
             await credentials.metadata()
         assert broken[40:80] not in str(caught.value) or not broken[40:80]
-        assert caught.value.__cause__ is None
+        assert caught.value.__context__ is None
 
     async def test_the_project_that_was_set_goes_before_the_keys(self) -> None:
         account = GoogleAccount(credentials_json=SecretStr(service_account()), project="set")

@@ -186,20 +186,21 @@ class _GrpcLine:
     async def read(self) -> Heard | None:
         import grpc.aio
 
+        failure: VendorError | None = None
         try:
             response = await answered(self._call.read())
-            if response is grpc.aio.EOF:
-                return None
         except grpc.aio.AioRpcError as error:
-            if error.details() == _STATUS_LOST:
-                raise EndedUnseenError(self._service.where) from None
-            raise self._service.failed(error, self._secret) from None
+            lost = error.details() == _STATUS_LOST
+            failure = EndedUnseenError(self._service.where) if lost else self._service.failed(error, self._secret)
         except CutOff:
-            raise self._service.cut_off("cancelled the stream") from None
+            failure = self._service.cut_off("cancelled the stream")
+        if failure is not None:
+            # Not from within, for gRPC's own error would stay with it: it holds what the service repeated.
+            raise failure
         if response is None:
             # So gRPC tells of bytes that it could not read as this message.
             raise self._service.broken("sent what is no answer of it")
-        return heard(response)
+        return None if response is grpc.aio.EOF else heard(response)
 
     def cancel(self) -> None:
         """Free the request at once."""

@@ -197,7 +197,7 @@ class GoogleSTTStreamer:
         """
         if self._recovery.listens:
             await self._listen(session)
-        utterance.carried(self._loop.time())
+        utterance.carried(session.opened_s)
         while not utterance.settled():
             session.changed = anyio.Event()
             now_s = self._loop.time()

@@ -21,6 +21,8 @@ LAST_S: Constant = STREAM_LIMIT_S - 15.0
 """A stream of this age is replaced wherever the caller is in his words: the audio without a final is sent anew."""
 SLACK_MS: Constant = 60.0
 """A pause is told 80 ms after the last sound, so what covers all but this covers all words."""
+_NEWS_MS: Constant = 100.0
+"""The same words are told again when they cover so much more: there were no others in it."""
 _CLOCK_MS: Constant = 60.0
 """The service rounds its offsets."""
 
@@ -83,6 +85,8 @@ class Utterance:
         self._quiet = False
         """The service heard the speech end, and nothing since."""
         self._stable_told: str | None = None
+        self._told_ms = 0.0
+        """How far the last hypothesis that was told reached."""
         self._ended_told = True
         self._suspected = False
         self._stream: _Stream | None = None
@@ -152,9 +156,9 @@ class Utterance:
 
     # What becomes of the streams.
 
-    def carried(self, now_s: float) -> None:
-        """A new stream carries it from what is not final on."""
-        self._stream = _Stream(now_s, self._from_ms)
+    def carried(self, opened_s: float) -> None:
+        """A new stream, opened then, carries it from what is not final on."""
+        self._stream = _Stream(opened_s, self._from_ms)
         self._sent_bytes = 0
         self._flush = self._paused_ms is not None
         self._quiet = False
@@ -308,9 +312,11 @@ class Utterance:
                 # Of a stream that carries the turn anew and is not as far as the one before it was.
                 return []
             self.covers_ms = max(self.covers_ms, end_ms)
-        if not text or text == self._hypothesis:
+        same = text == self._hypothesis
+        if not text or (same and self.covers_ms < self._told_ms + _NEWS_MS):
             return self._stable()
-        self._hypothesis, self._ended_told = text, False
+        self._ended_told = self._ended_told and same
+        self._hypothesis, self._told_ms = text, self.covers_ms
         if self.ended_s is not None:
             return []
         return self._stable() or [Partial(self.turn, self.text, covers_ms=self.covers_ms)]

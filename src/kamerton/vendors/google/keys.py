@@ -84,10 +84,9 @@ def _read(file: Path, what: str) -> Key:
 
 
 def _key(text: str, what: str) -> Key:
-    try:
-        fields: Any = json.loads(text)
-    except ValueError:
-        raise ConfigurationError(f"{what} is no JSON; {_HOW}") from None
+    fields = _parsed(text)
+    if fields is None:
+        raise ConfigurationError(f"{what} is no JSON; {_HOW}")
     kind = fields.get("type") if isinstance(fields, dict) else None
     if kind == "service_account":
         named = _named(fields, what, "client_email", "private_key")
@@ -98,6 +97,14 @@ def _key(text: str, what: str) -> Key:
         named = _named(fields, what, "client_id", "client_secret", "refresh_token")
         return UserLogin(named[0], _text(fields, "quota_project_id"), named[1], named[2])
     raise ConfigurationError(f"{what} holds credentials of type '{kind}', which are not supported; {_HOW}")
+
+
+def _parsed(text: str) -> Any:
+    """The JSON, or None; the parser's error holds the text and is left behind."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 def _named(fields: dict[str, Any], what: str, *names: str) -> list[str]:

@@ -175,9 +175,10 @@ def _signed(key: ServiceAccountKey, claims: Mapping[str, str]) -> str:
         signer = signer_type.from_string(key.private_key, key.key_id or None)
         return bytes(encode(signer, payload)).decode("ascii")
     except (ValueError, TypeError):
-        raise ConfigurationError(
-            f"the private_key of {key.email} is no RSA key; download the service account's JSON key anew"
-        ) from None
+        pass
+    raise ConfigurationError(
+        f"the private_key of {key.email} is no RSA key; download the service account's JSON key anew"
+    )
 
 
 class _Requests:
@@ -201,15 +202,19 @@ class _Requests:
                 lambda: httpx2.AsyncClient(timeout=timeout_s, trust_env=through_proxy)
             )
         headers = {"Metadata-Flavor": "Google"} if form is None else {}
+        failure: VendorError | None = None
         try:
             with anyio.fail_after(self._timeout_s):
                 async with self._client.stream(method, url, data=form, headers=headers) as response:
                     body = await _body(response)
         except (TimeoutError, httpx2.TimeoutException):
-            raise self._failed(f"did not answer within {self._timeout_s:g} s; {self._otherwise}", "timeout") from None
+            failure = self._failed(f"did not answer within {self._timeout_s:g} s; {self._otherwise}", "timeout")
         except (httpx2.HTTPError, ValueError) as error:
             why = shown_line(str(error) or type(error).__name__, LONGEST_REMARK)
-            raise self._failed(f"cannot be reached ({why}); {self._otherwise}", "connection") from None
+            failure = self._failed(f"cannot be reached ({why}); {self._otherwise}", "connection")
+        if failure is not None:
+            # Not from within, for the library's error would stay with it: it holds the request and its secrets.
+            raise failure
         if response.status_code != 200:
             for secret in secrets:
                 body = body.replace(secret, "…")
@@ -218,14 +223,10 @@ class _Requests:
 
     def token(self, body: str) -> Token:
         """The token in an answer."""
-        try:
-            fields: Any = json.loads(body)
-            value, life_s = fields["access_token"], float(fields.get("expires_in") or _LONGEST_LIFE_S)
-            if not isinstance(value, str) or not value.isascii() or not value.isprintable() or not value:
-                raise ValueError
-        except (ValueError, TypeError, KeyError, AttributeError):
-            raise self._failed("answered with something that is no token; try again later", "broken") from None
-        return Token(value, min(max(life_s, _SHORTEST_LIFE_S), _LONGEST_LIFE_S))
+        token = _token_in(body)
+        if token is None:
+            raise self._failed("answered with something that is no token; try again later", "broken")
+        return token
 
     async def aclose(self) -> None:
         """Close the connection."""
@@ -248,6 +249,17 @@ class _Requests:
 
     def _failed(self, what: str, fault: Fault, retry_after_s: float | None = None) -> VendorError:
         return VendorError(f"{self._where} {what}", fault, retry_after_s=retry_after_s)
+
+
+def _token_in(body: str) -> Token | None:
+    try:
+        fields: Any = json.loads(body)
+        value, life_s = fields["access_token"], float(fields.get("expires_in") or _LONGEST_LIFE_S)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+    if not isinstance(value, str) or not value or not value.isascii() or not value.isprintable():
+        return None
+    return Token(value, min(max(life_s, _SHORTEST_LIFE_S), _LONGEST_LIFE_S))
 
 
 async def _body(response: httpx2.Response) -> str:
