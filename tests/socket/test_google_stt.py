@@ -374,6 +374,20 @@ class TestFailures:
         assert error.fault == "connection"
         assert "check the network, the endpoint and the certificates" in str(error)
 
+    async def test_a_service_that_comes_back_is_there_for_the_next_call_at_once(self) -> None:
+        async with serve_google_speech(SpeechScript(WORDS)) as vendor:
+            port = int(vendor.address.rpartition(":")[2])
+        stt = recogniser(vendor, at(vendor, warm_s=0))
+        for _ in range(3):
+            async with stt.open(PHONE) as stream:
+                say(stream)
+                with pytest.raises(VendorError):
+                    await heard(stream, is_outcome)
+        async with serve_google_speech(SpeechScript(WORDS), port=port):
+            async with stt.open(PHONE) as stream:
+                assert isinstance((await whole_turn(stream))[-1], Final)
+            await stt.aclose()
+
 
 class TestTls:
     async def test_a_certificate_of_nobody_is_refused_and_one_that_is_given_is_trusted(self, tmp_path: Path) -> None:

@@ -266,6 +266,9 @@ class GoogleSTTStreamer:
 
     async def _recover(self, session: Session, failure: VendorError, utterance: Utterance | None) -> None:
         """Wait until the next attempt; a turn that waits too long fails meanwhile."""
+        if failure.fault == "connection" and not session.worked:
+            # While a connection waits to connect anew it fails everything at once; the next attempt shall try.
+            self._sessions.distrust(session)
         until_s = await self._recovery.judge(session, failure)
         if self._recovery.loss is not None:
             self._wake.set()
