@@ -205,6 +205,17 @@ class TestModels:
         assert models.index("long") == models.count("chirp_3")
         assert [one.model for one in vendor.streams if one.messages] == ["long", "long"]
 
+    async def test_the_model_may_be_found_before_the_first_call(self) -> None:
+        script = SpeechScript(WORDS, served={"long@global": ("uk-UA",)})
+        async with serve_google_speech(script) as vendor:
+            stt = recogniser(vendor, language="uk")
+            assert "long@global" in await stt.find_model()
+            before = len(vendor.streams)
+            async with stt.open(PHONE) as stream:
+                assert isinstance((await whole_turn(stream))[-1], Final)
+            await stt.aclose()
+        assert {one.model for one in vendor.streams[before:]} == {"long"}
+
     async def test_a_model_of_one_language_is_asked_for_the_turns_own(self) -> None:
         script = SpeechScript(WORDS, takes_several_languages=False)
         async with serve_google_speech(script) as vendor, call(vendor) as stream:
