@@ -106,16 +106,16 @@ class SpokenAudio:
         return SpeechChunk(opened + pcm, self._format, " ".join(words), goes_on=bool(words) and not first)
 
     def _words_until(self, size: int) -> list[str]:
-        """Words that have ended by now at the even pace; the first chunk has the first word whatever its length."""
+        """Words that have ended by now at the even pace.
+
+        The first chunk has the first word whatever its length; the last word, if there are several, stays for the end.
+        """
         ms = self._format.duration_ms(size // SAMPLE_BYTES)
         words: list[str] = []
-        for word in self._words[self._next_word :]:
+        for word in self._words[self._next_word : max(1, len(self._words) - 1)]:
             ends_ms = (self._said + len(word)) * _MS_PER_CHARACTER / self._rate
             if ends_ms > ms and (words or self._next_word):
                 break
             words.append(word)
             self._said += len(word) + 1
-        # The last word stays for the end.
-        if self._next_word + len(words) == len(self._words) and (len(words) > 1 or self._next_word):
-            self._said -= len(words.pop()) + 1
         return words

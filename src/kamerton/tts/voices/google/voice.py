@@ -32,7 +32,7 @@ _LONGEST_S: Final = 600.0
 
 
 class GoogleVoice:
-    """A voice shared by all calls. `run` asks for the voices at the start and has a connection ready for calls that ring.
+    """A voice shared by all calls. `run` lists the voices at the start and has a connection ready when a call rings.
 
     Args:
         options: as configured.
