@@ -80,7 +80,7 @@ async def stage(
     **options: Any,
 ) -> AsyncIterator[Stage]:
     """A voice that nobody runs, closed in the end; no request may be left under way at the stand-in."""
-    wanted: dict[str, Any] = {"first_audio_s": 0.5, "gap_s": 0.4, "whole_s": 0.5, "open_s": 0.6, **options}
+    wanted: dict[str, Any] = {"first_audio_s": 0.8, "gap_s": 0.6, "whole_s": 0.8, "open_s": 1.0, **options}
     async with serve_google_voice(script, tls=tls) as vendor:
         where = GoogleVoiceOptions(endpoint=address or vendor.address, tls=tls is not None)
         chosen, bill = replace(where, **wanted), Bill()
