@@ -23,7 +23,7 @@ class GoogleVoiceConformance(TextToSpeechConformance):
 
     @asynccontextmanager
     async def voice(self) -> AsyncIterator[TextToSpeech]:
-        bounds = {"first_audio_s": 10.0, "whole_s": 10.0, "gap_s": 10.0, "open_s": 10.0}
+        bounds: dict[str, Any] = {"first_audio_s": 10.0, "whole_s": 10.0, "gap_s": 10.0, "open_s": 10.0}
         # The thread in which gRPC polls is there as long as anything of gRPC is.
         async with serve_google_voice():
             with nothing_left_over():

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -224,7 +225,7 @@ async def test_closing_a_speech_frees_its_request_at_once() -> None:
 @pytest.mark.parametrize("method", ["stream", "whole", "list"])
 async def test_cancelling_a_speech_frees_its_request_at_once(method: str) -> None:
     script = VoiceScript(misdeeds=[Misdeed("hang", method)])  # type: ignore[arg-type]
-    bounds = {"first_audio_s": 20.0, "whole_s": 20.0, "open_s": 20.0}
+    bounds: dict[str, Any] = {"first_audio_s": 20.0, "whole_s": 20.0, "open_s": 20.0}
     async with stage(script, streaming=method != "whole", **bounds) as at:
         async with anyio.create_task_group() as group:
             group.start_soon(at.say)
