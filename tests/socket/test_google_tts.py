@@ -12,13 +12,14 @@ from typing import Any
 import anyio
 import pytest
 from certificates import self_signed
+from cut_relay import Cut, cut_off
 from google_voice import TEXT, TOKEN, FixedTokens, stage, words_of
 from rude_servers import Rudeness, rude_server
 
 from kamerton.domain.audio import PHONE, WIDEBAND
 from kamerton.domain.errors import Fault, VendorError
 from kamerton.tts.voice_chain import VoiceChain
-from kamerton.tts.voices.google.wire_double import Misdeed, VoiceScript
+from kamerton.tts.voices.google.wire_double import Misdeed, VoiceScript, serve_google_voice
 from kamerton.tts.voices.standin import IndexedToneTextToSpeech
 from kamerton.vendors.rpc.channels import read_roots
 
@@ -317,6 +318,45 @@ async def test_a_start_that_fails_is_made_good_when_a_call_rings() -> None:
                 await anyio.lowlevel.checkpoint()
             await at.vendor.until(lambda: at.vendor.of("list")[-1].ended == "well")
         await at.voice.aclose()
+
+
+@pytest.mark.parametrize("how", ["reset", "half_close"])
+async def test_a_connection_that_is_cut_in_mid_speech_is_told_and_made_again(how: Cut) -> None:
+    script = VoiceScript(misdeeds=[Misdeed("hang", after_pieces=60)])
+    async with (
+        serve_google_voice(script) as vendor,
+        cut_off(vendor.address, how) as relay,
+        stage(address=relay.address, gap_s=10.0) as at,
+    ):
+        told: list[tuple[str, object]] = []
+
+        async def speak() -> None:
+            chunks, error = await at.until_failure(LONG)
+            told.append((words_of(chunks), error))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(speak)
+            await vendor.until(lambda: bool(vendor.of("stream")) and vendor.of("stream")[-1].pieces >= 20)
+            relay.cut()
+        ((said, error),) = told
+        assert isinstance(error, VendorError)
+        assert error.fault == "connection"
+        assert LONG.startswith(said)
+        assert await at.say() == TEXT
+
+
+async def test_who_waits_for_a_list_that_fails_does_not_wait_for_another() -> None:
+    async with stage(VoiceScript(misdeeds=[Misdeed("hang", "list", requests=EVERY)])) as at:
+        errors: list[object] = []
+
+        async def speak() -> None:
+            errors.append((await at.until_failure())[1])
+
+        async with anyio.create_task_group() as group:
+            for _ in range(5):
+                group.start_soon(speak)
+        assert [isinstance(error, VendorError) and error.fault for error in errors] == ["timeout"] * 5
+        assert len(at.vendor.of("list")) == 1
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ class Requests:
                     yield pcm
             return
         except VendorError as error:
-            if begun or error.fault != "unauthorised" or not await self._credentials.refused(metadata):
+            if begun or error.fault != "unauthorised" or not await self._others_than(metadata):
                 raise
         async with aclosing(self._streamed(order, await self._metadata())) as pieces:
             async for pcm in pieces:
@@ -123,7 +123,7 @@ class Requests:
         try:
             return await self._once(method, name, request, metadata, limit_s)
         except VendorError as error:
-            if error.fault != "unauthorised" or not await self._credentials.refused(metadata):
+            if error.fault != "unauthorised" or not await self._others_than(metadata):
                 raise
         return await self._once(method, name, request, await self._metadata(), limit_s)
 
@@ -184,10 +184,17 @@ class Requests:
                 call.cancel()
 
     async def _metadata(self) -> Metadata:
+        return await self._in_time(self._credentials.metadata())
+
+    async def _others_than(self, refused: Metadata) -> bool:
+        """Whether there are other credentials than those that were refused."""
+        return await self._in_time(self._credentials.refused(refused))
+
+    async def _in_time(self, work: Awaitable[T]) -> T:
         limit_s = self._options.open_s
         try:
             with anyio.fail_after(limit_s):
-                return await self._credentials.metadata()
+                return await work
         except TimeoutError:
             raise self._service.timed_out(f"was not asked: no access token came within {limit_s:g} s") from None
         except ConfigurationError as error:

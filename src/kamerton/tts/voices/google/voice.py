@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, aclosing
 from typing import Final
 
 import anyio
+import anyio.to_thread
 from anyio.abc import TaskStatus
 
 from kamerton.audio.resampling import resample
@@ -49,6 +50,7 @@ class GoogleVoice:
         self._limiter = FairLimiter(options.concurrency)
         self._listed: dict[str, tuple[ListedVoice, ...]] = {}
         self._listing = anyio.Lock()
+        self._failures: dict[str, VendorError] = {}
         self._not_streamed: set[tuple[str, int]] = set()
         self._counts: Counter[str] = Counter()
         self._rings = anyio.Event()
@@ -84,16 +86,18 @@ class GoogleVoice:
         task_status.started()
         if self._closed or self._scope is not None:
             return
-        with anyio.CancelScope() as self._scope:
-            while True:
-                self._rings = anyio.Event()
-                try:
-                    await self.voice_of(self._language)
-                    await self._requests.warm()
-                except EngineError as error:
-                    _log.warning("Google's voice is not ready", extra={"reason": str(error)})
-                await self._rings.wait()
-        self._scope = None
+        try:
+            with anyio.CancelScope() as self._scope:
+                while True:
+                    self._rings = anyio.Event()
+                    try:
+                        await self.voice_of(self._language)
+                        await self._requests.warm()
+                    except EngineError as error:
+                        _log.warning("Google's voice is not ready", extra={"reason": str(error)})
+                    await self._rings.wait()
+        finally:
+            self._scope = None
 
     async def aclose(self) -> None:
         """Close the connections; speeches under way fail. Safe to call twice."""
@@ -109,17 +113,33 @@ class GoogleVoice:
             VendorError: the list was not told, or it lacks the voice.
         """
         code, wanted = CODES[language], self._options.voice_for(language)
+        if code not in self._listed:
+            try:
+                await self._list(code)
+            except VendorError as error:
+                named = wanted.casefold().startswith(f"{code.casefold()}-")
+                if not named or error.fault not in ("failed", "broken", "rejected", "rate_limited"):
+                    raise
+                _log.warning("Google's voices are not known", extra={"reason": str(error), "voice": wanted})
+                return ListedVoice(wanted, (code,))
+        return chosen_voice(self._listed.get(code, ()), code, wanted, self._requests.where)
+
+    async def _list(self, code: str) -> None:
+        """Ask for the voices of a language; a failure is shared by all who waited for the same attempt."""
+        known = self._failures.get(code)
         async with self._listing:
-            if code not in self._listed:
-                try:
-                    self._listed[code] = await self._requests.voices(code)
-                except VendorError as error:
-                    named = wanted.casefold().startswith(f"{code.casefold()}-")
-                    if not named or error.fault not in ("failed", "broken", "rejected", "rate_limited"):
-                        raise
-                    _log.warning("Google's voices are not known", extra={"reason": str(error), "voice": wanted})
-                    return ListedVoice(wanted, (code,))
-        return chosen_voice(self._listed[code], code, wanted, self._requests.where)
+            failure = self._failures.get(code)
+            if failure is not None and failure is not known:
+                raise VendorError(str(failure), failure.fault, retry_after_s=failure.retry_after_s)
+            if code in self._listed:
+                return
+            try:
+                listed = await self._requests.voices(code)
+            except VendorError as error:
+                self._failures[code] = error
+                raise
+            if listed:
+                self._listed[code] = listed
 
     async def speak(
         self, text: str | AsyncIterable[str], *, language: str, audio_format: AudioFormat
@@ -179,11 +199,12 @@ class GoogleVoice:
                     refused = error
                     self._counts["switched"] += 1
                     _log.warning("a sentence is asked for whole", extra={"reason": str(error)})
-            for chunk in await self._whole(unit, order, pause):
-                yield chunk
+            whole = await self._whole(unit, order, pause)
             self._counts["whole"] += 1
-        if refused is not None and refused.fault == "rejected":
-            self._not_streamed.add((voice.name, order.rate_hz))
+            if refused is not None and refused.fault == "rejected":
+                self._not_streamed.add((voice.name, order.rate_hz))
+            for chunk in whole:
+                yield chunk
 
     async def _take_place(self, exits: AsyncExitStack) -> None:
         limit_s = self._options.queue_s
@@ -215,6 +236,10 @@ class GoogleVoice:
     async def _whole(self, unit: str, order: Order, pause: bytes) -> list[SpeechChunk]:
         self._record(order)
         data = await self._requests.whole(order)
+        return await anyio.to_thread.run_sync(self._chunks_of, data, unit, order, pause)
+
+    def _chunks_of(self, data: bytes, unit: str, order: Order, pause: bytes) -> list[SpeechChunk]:
+        """A whole answer as chunks: some 10 ms of CPU, in a thread."""
         audio_format, source, pcm = AudioFormat(order.rate_hz), AudioFormat(order.rate_hz), data
         if data[:4] == b"RIFF":
             try:
@@ -243,7 +268,9 @@ class GoogleVoice:
         return last
 
     def _broken(self, what: str) -> VendorError:
-        return VendorError(f"{self._requests.where} {what}; another voice may do better (voice.google.voice)", "broken")
+        return VendorError(
+            f"{self._requests.where} {what}; if it does so again, try another voice (voice.google.voice)", "broken"
+        )
 
     def _record(self, order: Order) -> None:
         kind = order.voice.kind or order.voice.name
