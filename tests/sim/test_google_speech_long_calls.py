@@ -197,6 +197,19 @@ class TestTwelveMinutes:
         assert final == Final(1, "раз два")
         assert anyio.current_time() - ended_s == pytest.approx(options.final_s, abs=0.05)
 
+    async def test_a_service_that_is_impatient_with_streams_opened_ahead_is_not_given_up(self) -> None:
+        vendor = GoogleSpeechDouble(SpeechScript(WORDS, idle_s=3.0))
+        async with call(vendor) as caller:
+            await anyio.sleep(30)
+            caller.stream.begin_turn(1, HINT)
+            await caller.say(framed(spoken("сто", WORDS, 8000)))
+            caller.stream.end_of_turn()
+            final = await caller.final(1)
+            assert isinstance(final, Final)
+            assert final.text == "сто"
+            await anyio.sleep(30)
+        assert [stream.ended for stream in vendor.streams] == ["status", "well", "status"]
+
     async def test_when_google_is_lost_the_next_recogniser_of_the_chain_reads_the_same_turn(self) -> None:
         vendor = GoogleSpeechDouble(SpeechScript(WORDS, misdeeds=[Misdeed("refuse", streams=99)]))
         options = GoogleSttOptions()

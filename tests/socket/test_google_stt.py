@@ -205,6 +205,17 @@ class TestModels:
         assert models.index("long") == models.count("chirp_3")
         assert [one.model for one in vendor.streams if one.messages] == ["long", "long"]
 
+    async def test_the_model_may_be_found_before_the_first_call(self) -> None:
+        script = SpeechScript(WORDS, served={"long@global": ("uk-UA",)})
+        async with serve_google_speech(script) as vendor:
+            stt = recogniser(vendor, language="uk")
+            assert "long@global" in await stt.find_model()
+            before = len(vendor.streams)
+            async with stt.open(PHONE) as stream:
+                assert isinstance((await whole_turn(stream))[-1], Final)
+            await stt.aclose()
+        assert {one.model for one in vendor.streams[before:]} == {"long"}
+
     async def test_a_model_of_one_language_is_asked_for_the_turns_own(self) -> None:
         script = SpeechScript(WORDS, takes_several_languages=False)
         async with serve_google_speech(script) as vendor, call(vendor) as stream:
@@ -373,6 +384,20 @@ class TestFailures:
         error = await loss(at(vendor), vendor)
         assert error.fault == "connection"
         assert "check the network, the endpoint and the certificates" in str(error)
+
+    async def test_a_service_that_comes_back_is_there_for_the_next_call_at_once(self) -> None:
+        async with serve_google_speech(SpeechScript(WORDS)) as vendor:
+            port = int(vendor.address.rpartition(":")[2])
+        stt = recogniser(vendor, at(vendor, warm_s=0))
+        for _ in range(3):
+            async with stt.open(PHONE) as stream:
+                say(stream)
+                with pytest.raises(VendorError):
+                    await heard(stream, is_outcome)
+        async with serve_google_speech(SpeechScript(WORDS), port=port):
+            async with stt.open(PHONE) as stream:
+                assert isinstance((await whole_turn(stream))[-1], Final)
+            await stt.aclose()
 
 
 class TestTls:

@@ -71,7 +71,7 @@ def test_a_chain_is_written_as_a_name_a_list_or_with_commas(monkeypatch: pytest.
     ("values", "told"),
     [
         ({"accounts": {"elevenlab": {}}}, "accounts.elevenlab"),
-        ({"recognizer": {"engine": "cloud"}}, "there is no engine 'cloud'; known are onnx, whisper"),
+        ({"recognizer": {"engine": "cloud"}}, "there is no engine 'cloud'; known are google, onnx, whisper"),
         ({"recognizer": {"whispr": {}}}, "there is no setting 'whispr'; known are engine,"),
         ({"voice": {"engine": "espeak,espeak"}}, "an engine is named twice"),
         ({"voice": {"festival": {"proceses": 1}}}, "voice.festival.proceses"),

@@ -113,6 +113,14 @@ def test_a_new_stream_begins_where_the_last_final_ended_and_old_hypotheses_hold_
     assert outcome(made).text == "сто двести триста"
 
 
+def test_what_comes_after_a_stream_was_left_is_heard_by_nobody() -> None:
+    made = utterance(2)
+    made.heard(interim("сто", 900.0), 0.0)
+    made.left()
+    assert made.heard(final("двести", 1900.0), 0.0) == []
+    assert made.text == "сто"
+
+
 def test_finals_whose_end_is_not_known_are_recognised_anew() -> None:
     made = utterance(2)
     made.heard(final("сто", 0.0), 0.0)

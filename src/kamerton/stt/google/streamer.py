@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 _LISTEN_S: Final = 0.5
 """A stream that the service does not want is refused within this; audio waits so long after one that ended unseen."""
+_STOOD_S: Final = 2.0
+"""What ends a stream without audio after this is not what it asked for."""
 _MOST_TURNS: Final = 8
 """Turns that wait for their outcome; beyond it the oldest fails."""
 _SHORTEST_SLEEP_S: Final = 0.01
@@ -252,13 +254,21 @@ class GoogleSTTStreamer:
         while self._open is None and self._sessions.ahead is None and self._recovery.loss is None:
             session = await self._sessions.open_ahead(*self._expected)
             failure = session.failure
-            if failure is None or session.worked or (self._recovery.worked and failure.fault not in LASTING):
-                # It was used, or grew old as it should; or the next turn will see.
+            stood = session.line is not None and self._loop.time() >= session.opened_s + _STOOD_S
+            if failure is None or session.worked or stood or self._knows_better(failure):
+                # It was used, or grew old: by us, or by the service, whose patience with streams without audio varies.
                 return
             await self._recover(session, failure, None)
 
+    def _knows_better(self, failure: VendorError) -> bool:
+        """Whether it may be left to the next turn to see if the service works, as it did before."""
+        return self._recovery.worked and failure.fault not in LASTING
+
     async def _recover(self, session: Session, failure: VendorError, utterance: Utterance | None) -> None:
         """Wait until the next attempt; a turn that waits too long fails meanwhile."""
+        if failure.fault == "connection" and not session.worked:
+            # While a connection waits to connect anew it fails everything at once; the next attempt shall try.
+            self._sessions.distrust(session)
         until_s = await self._recovery.judge(session, failure)
         if self._recovery.loss is not None:
             self._wake.set()

@@ -289,9 +289,9 @@ class _Stream:
 
 @asynccontextmanager
 async def serve_google_speech(
-    script: SpeechScript, *, tls: tuple[bytes, bytes] | None = None
+    script: SpeechScript, *, tls: tuple[bytes, bytes] | None = None, port: int = 0
 ) -> AsyncIterator[GoogleSpeechDouble]:
-    """A stand-in on a free port of this machine; `tls` is its private key and certificate, in PEM."""
+    """A stand-in on this machine, by default on a free port; `tls` is its private key and certificate, in PEM."""
     double = GoogleSpeechDouble(script)
 
     async def streaming_recognize(requests: AsyncIterator[Request], context: Any) -> AsyncIterator[Response | bytes]:
@@ -310,9 +310,9 @@ async def serve_google_speech(
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, {"StreamingRecognize": handler}),))
     if tls is None:
-        port = server.add_insecure_port("127.0.0.1:0")
+        port = server.add_insecure_port(f"127.0.0.1:{port}")
     else:
-        port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials((tls,)))
+        port = server.add_secure_port(f"127.0.0.1:{port}", grpc.ssl_server_credentials((tls,)))
     double.address = f"127.0.0.1:{port}"
     await server.start()
     try:
