@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 from google_keys import service_account
-from google_speech import grpc_at_rest
+from google_voice import grpc_at_rest
 from pydantic import SecretStr
 
 from kamerton.domain.audio import PHONE

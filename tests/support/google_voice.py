@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import anyio
-from google_speech import TOKEN, FixedTokens, grpc_at_rest
+from google_speech import TOKEN, FixedTokens
 
 from kamerton.domain.audio import PHONE, AudioFormat
 from kamerton.domain.errors import EngineError
@@ -21,7 +22,7 @@ from kamerton.vendors.google.credentials import GoogleCredentials
 from kamerton.vendors.usage import Usage
 
 TEXT: Final = "Добрый день! Вас приветствует страховая компания. Сколько лошадиных сил у вашей машины?"
-__all__ = ["TEXT", "TOKEN", "Bill", "FixedTokens", "Stage", "stage", "words_of"]
+__all__ = ["TEXT", "TOKEN", "Bill", "FixedTokens", "Stage", "grpc_at_rest", "stage", "words_of"]
 
 
 @dataclass
@@ -62,6 +63,13 @@ class Stage:
             except EngineError as error:
                 return chunks, error
         return chunks, None
+
+
+async def grpc_at_rest() -> None:
+    """gRPC's own tasks of requests that were left, at both ends, have ended."""
+    tasks = {task for task in asyncio.all_tasks() if "src/python/grpcio" in repr(task)}
+    if tasks:
+        await asyncio.wait(tasks, timeout=5)
 
 
 def words_of(chunks: Sequence[SpeechChunk]) -> str:
