@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
+from machine_voices import machine_voices
 
 from kamerton.audio.levels import peak_dbfs, speech_dbfs
 from kamerton.domain.audio import PHONE, WIDEBAND
 from kamerton.orchestrator.workers import ThreadWorker
 from kamerton.testing.tts_conformance import nothing_left_over
-from kamerton.tts.selection import VoiceWishes, choose_voices
 from kamerton.tts.spoken.text import spoken
 from kamerton.tts.tts_manager import TTSManager
 
@@ -23,9 +23,9 @@ PRICES = {
 @pytest.mark.parametrize("language", ["ru", "uk"])
 async def test_a_price_is_spoken_by_the_best_voice_of_this_machine(language: str, tmp_path: Path) -> None:
     written, said = PRICES[language]
-    chosen = choose_voices(VoiceWishes(language, festival_processes=1))
+    voices = await machine_voices(language)
     with nothing_left_over(), ThreadWorker(2, "test") as worker:
-        async with TTSManager(chosen.voices, language=language, worker=worker, clip_folder=tmp_path) as speech:
+        async with TTSManager(voices, language=language, worker=worker, clip_folder=tmp_path) as speech:
             await speech.prerender([written], [PHONE, WIDEBAND], lambda done, total: None)
             clips = [speech.cached(written, audio_format) for audio_format in (PHONE, WIDEBAND)]
     narrow, wide = clips

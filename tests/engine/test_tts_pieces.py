@@ -5,13 +5,13 @@ from contextlib import aclosing
 
 import anyio
 import pytest
+from machine_voices import machine_voices
 
 from kamerton.audio.levels import speech_dbfs
 from kamerton.domain.audio import PHONE, SAMPLE_BYTES
 from kamerton.domain.synthesis import SpeechChunk
 from kamerton.orchestrator.workers import ThreadWorker
 from kamerton.testing.tts_conformance import nothing_left_over
-from kamerton.tts.selection import VoiceWishes, choose_voices
 from kamerton.tts.tts_manager import TTSManager
 
 pytestmark = [pytest.mark.engine, pytest.mark.anyio]
@@ -39,11 +39,11 @@ class HeldWriter:
 
 
 async def test_the_beginning_is_heard_before_the_rest_is_written() -> None:
-    chosen = choose_voices(VoiceWishes("ru", festival_processes=1))
+    voices = await machine_voices("ru")
     writer, chunks = HeldWriter(), list[SpeechChunk]()
     with nothing_left_over(), ThreadWorker(2, "test") as worker:
         async with (
-            TTSManager(chosen.voices, language="ru", worker=worker) as speech,
+            TTSManager(voices, language="ru", worker=worker) as speech,
             aclosing(speech.speak(writer.write(), PHONE)) as speaking,
         ):
             async for chunk in speaking:
@@ -60,10 +60,10 @@ async def test_the_beginning_is_heard_before_the_rest_is_written() -> None:
 
 
 async def test_a_voice_that_was_interrupted_speaks_the_next_text() -> None:
-    chosen = choose_voices(VoiceWishes("ru", festival_processes=1))
+    voices = await machine_voices("ru")
     writer = HeldWriter()
     with nothing_left_over(), ThreadWorker(2, "test") as worker:
-        async with TTSManager(chosen.voices, language="ru", worker=worker) as speech:
+        async with TTSManager(voices, language="ru", worker=worker) as speech:
             async with aclosing(speech.speak(writer.write(), PHONE)) as speaking:
                 await anext(speaking)
             clip = await speech.clip("Слушаю вас.", PHONE)

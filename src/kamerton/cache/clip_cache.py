@@ -13,7 +13,7 @@ from kamerton.domain.errors import EngineError
 from kamerton.domain.storage import Store
 from kamerton.domain.work import Worker
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 """Raised whenever the layout of an entry changes, so that old ones are rendered anew."""
 CHUNK_FRAMES: Final = 50
 """Frames in one chunk: a second of audio, 16 kB on the phone."""
@@ -67,7 +67,7 @@ def _name(key: str, audio_format: AudioFormat) -> str:
 
 
 def _encoded(clip: Clip, name: str) -> list[bytes]:
-    segments = [[segment.text, segment.samples] for segment in clip.segments]
+    segments = [[segment.text, segment.samples, segment.goes_on] for segment in clip.segments]
     facts: dict[str, Any] = {"version": _VERSION, "key": name, "rate_hz": clip.format.rate_hz, "segments": segments}
     header = {**facts, "sha256": _digest(facts, clip.pcm)}
     size = clip.format.frame_bytes * CHUNK_FRAMES
@@ -81,7 +81,7 @@ def _decoded(chunks: tuple[bytes, ...], name: str, audio_format: AudioFormat) ->
     try:
         header: dict[str, Any] = json.loads(chunks[0])
         claimed = header.pop("sha256")
-        segments = tuple(Segment(str(text), int(samples)) for text, samples in header["segments"])
+        segments = tuple(Segment(str(text), int(samples), bool(on)) for text, samples, on in header["segments"])
         facts = (header["version"], header["key"], header["rate_hz"])
         whole = claimed == _digest(header, pcm)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):

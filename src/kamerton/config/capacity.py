@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import replace
 
 from kamerton.domain.recognition import RecognizerState
@@ -21,7 +20,7 @@ def call_limits(limits: CallLimits, recognizer: RecognizerState, *, chosen: bool
     carried = recognizer.max_calls
     if carried is None or limits.max_calls <= carried:
         return limits
-    how = "set recognizer.max_calls to promise another number, or use a faster machine"
+    how = "set recognizer.whisper.max_calls to promise another number, or use a faster machine"
     if chosen:
         log.warning(
             "limits.max_calls promises more calls than the recogniser can carry at its measured speed",
@@ -33,15 +32,3 @@ def call_limits(limits: CallLimits, recognizer: RecognizerState, *, chosen: bool
         extra={"max_calls": carried, "allowed": limits.max_calls, "do": how},
     )
     return replace(limits, max_calls=carried)
-
-
-def decoding_engines(wanted: int | None) -> int:
-    """Engines of a local recogniser: as many as wanted, else one per core that this process may use.
-
-    Of every eighth core one is left out. Everything else about a call (0.3 CPU s per minute at fifty calls) costs a
-    tenth of its recognition, and on few cores the work between decodes fits in beside them.
-    """
-    if wanted is not None:
-        return wanted
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores - cores // 8

@@ -21,7 +21,7 @@ from kamerton.cache.session_journal import SessionJournal
 from kamerton.config.answers import Progress
 from kamerton.config.assistant_folder import Assistant, find_assistant, load_assistant, static_texts
 from kamerton.config.brain import Brain, LearnedAnswers, open_brain, open_model
-from kamerton.config.capacity import decoding_engines
+from kamerton.config.engines import engine_context, open_chain
 from kamerton.config.settings import Settings
 from kamerton.config.voices import open_voice
 from kamerton.domain.audio import PHONE, WIDEBAND
@@ -40,9 +40,8 @@ from kamerton.orchestrator.metronome import Metronome
 from kamerton.orchestrator.orchestrator import Orchestrator
 from kamerton.orchestrator.services import CallServices
 from kamerton.orchestrator.workers import ThreadWorker
+from kamerton.stt.chain import ChainLink, ChainPatience, RecognizerChain
 from kamerton.stt.standins.scripted import InstantSpeechToText
-from kamerton.stt.whisper.model_files import prepare_whisper_model
-from kamerton.stt.whisper.recognizer import WhisperSettings, WhisperSpeechToText
 from kamerton.tts.tts_manager import TTSManager
 
 log = logging.getLogger(__name__)
@@ -98,9 +97,8 @@ async def open_engine(
         model = None if stand_ins else await stack.enter_async_context(open_model(settings))
         brain = await stack.enter_async_context(open_brain(assistant, settings, store, brain_worker, model, progress))
         progress("loading the recogniser")
-        stt, recognizer = await _open_recognizer(settings, stand_ins)
+        stt, recognizer = await _open_recognizer(settings, assistant.language, stand_ins, stack, progress)
         metrics.registry.register(RecognizerMetrics(recognizer))
-        stack.push_async_callback(stt.aclose)
         progress("preparing the voice")
         clips = ClipCache(store, brain_worker)
         voice = await stack.enter_async_context(
@@ -120,7 +118,7 @@ async def open_engine(
         tasks.start_soon(watch.watch_loop)
         stack.enter_context(_tuned_interpreter())
         stack.enter_context(watch.gc_watched())
-        yield Engine(assistant, services, metrics, watch, partial(_conduct, services), recognizer)
+        yield Engine(assistant, services, metrics, watch, _Conductor(services, voice).conduct, recognizer)
 
 
 def _services(
@@ -167,16 +165,18 @@ def _folder(settings: Settings) -> Path:
     return find_assistant(settings.assistant, settings.assistant_folders)
 
 
-async def _open_recognizer(settings: Settings, stand_ins: bool) -> tuple[SpeechToText, Callable[[], RecognizerState]]:
-    """The recogniser, and how it fares."""
+async def _open_recognizer(
+    settings: Settings, language: str, stand_ins: bool, stack: AsyncExitStack, progress: Progress
+) -> tuple[SpeechToText, Callable[[], RecognizerState]]:
+    """The recogniser, and how it fares; `stack` closes its engines."""
     if stand_ins:
         return InstantSpeechToText(STAND_IN_TRANSCRIPT), RecognizerState
-    folder = await anyio.to_thread.run_sync(prepare_whisper_model, settings.data_dir)
-    chosen = settings.recognizer
-    whisper = await WhisperSpeechToText.load(
-        folder, WhisperSettings(decoding_engines(chosen.engines), chosen.threads, chosen.max_calls)
-    )
-    return whisper, lambda: whisper.state
+    section = settings.recognizer
+    context = engine_context(settings, language, progress)
+    links = await stack.enter_async_context(open_chain("recognizer", section, context))
+    chained = [ChainLink(link.name, link.part, is_service=link.is_service, breaker=section.breaker) for link in links]
+    chain = RecognizerChain(chained, ChainPatience(section.open_s, section.final_s))
+    return chain, lambda: chain.state
 
 
 async def _warm_voice(voice: TTSManager) -> None:
@@ -191,9 +191,26 @@ def _rendered(progress: Progress, done: int, total: int) -> None:
         progress(f"prompts: {done} of {total}")
 
 
-async def _conduct(services: CallServices, media: CallMedia) -> None:
-    with call_context(media.info.call_id):
-        await Orchestrator(media, services).run()
+class _Conductor:
+    """Runs calls, and tells the voice how many there are, so that it has connections ready."""
+
+    def __init__(self, services: CallServices, voice: TTSManager) -> None:
+        self._services = services
+        self._voice = voice
+        self._calls = 0
+
+    async def conduct(self, media: CallMedia) -> None:
+        """Run one call."""
+        self._count(1)
+        try:
+            with call_context(media.info.call_id):
+                await Orchestrator(media, self._services).run()
+        finally:
+            self._count(-1)
+
+    def _count(self, more: int) -> None:
+        self._calls += more
+        self._voice.expect(self._calls)
 
 
 @contextmanager

@@ -14,8 +14,6 @@ from typing import Annotated, Any, Final, Literal, Self
 
 import yaml
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -32,11 +30,14 @@ from pydantic_settings import (
 )
 
 from kamerton.cache.opening import StoreSettings
+from kamerton.config.engine_sections import Section
+from kamerton.config.engine_settings import AccountSettings, RecognizerSettings, VoiceSettings
 from kamerton.domain.errors import ConfigurationError
 from kamerton.listening.listener import ListeningSettings
 from kamerton.llm.dual_context import MIN_WINDOW_TOKENS
 from kamerton.llm.limits import ModelTimeouts, TalkLimits
 from kamerton.llm.openai.model import OpenAICompatibleSettings
+from kamerton.models.settings import ModelsSettings
 from kamerton.orchestrator.settings import CallSettings
 from kamerton.transports.admission import CallLimits
 from kamerton.transports.asterisk.settings import AmiSettings
@@ -53,43 +54,14 @@ ENV_PREFIX: Final = "KAMERTON_"
 ENV_DELIMITER: Final = "__"
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class LogSettings(_Section):
+class LogSettings(Section):
     """What is logged and how."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["json", "console"] = "json"
 
 
-class RecognizerSettings(_Section):
-    """Speech to text."""
-
-    engine: Literal["whisper"] = "whisper"
-    engines: Annotated[int, Field(ge=1, le=64)] | None = None
-    """Turns that the local recogniser decodes at the same time; by default one per core, of every eighth core one less.
-
-    The rest of a call costs a tenth of what its recognition does.
-    """
-    threads: Annotated[int, Field(ge=1, le=64)] = 1
-    """CPU threads of one decode."""
-    max_calls: Annotated[int, Field(ge=1)] | None = None
-    """Calls that the recogniser is trusted with; by default what its speed, measured at the start, carries."""
-
-
-class VoiceSettings(_Section):
-    """Text to speech: the best available of Piper, Festival and eSpeak NG is taken, in this order."""
-
-    piper_voice: Path | None = None
-    """Piper voice file (`.onnx`, its `.onnx.json` beside it)."""
-    festival_processes: Annotated[int, Field(ge=1, le=16)] = 2
-    memory_mb: Annotated[int, Field(ge=1)] = 64
-    """Rendered audio kept in memory."""
-
-
-class ModelSettings(_Section):
+class ModelSettings(Section):
     """The language model that answers what nothing else answers; without `base_url` there is none."""
 
     base_url: str | None = None
@@ -148,7 +120,7 @@ class ModelSettings(_Section):
         return self
 
 
-class AnswerSettings(_Section):
+class AnswerSettings(Section):
     """Instant answers."""
 
     budget_ms: Annotated[float, Field(gt=0, le=2000)] = 200.0
@@ -162,7 +134,7 @@ class AnswerSettings(_Section):
     """Of one search; below `budget_ms`."""
 
 
-class UnderstandingSettings(_Section):
+class UnderstandingSettings(Section):
     """Intent classification."""
 
     model_folder: Path | None = None
@@ -170,7 +142,7 @@ class UnderstandingSettings(_Section):
     threads: Annotated[int, Field(ge=1, le=64)] = 1
 
 
-class ManagerSettings(_Section):
+class ManagerSettings(Section):
     """Asterisk's manager interface (AMI), which tells of holds; without `host` it is not used."""
 
     host: str | None = None
@@ -231,6 +203,8 @@ class Settings(BaseSettings):
     ami: ManagerSettings = ManagerSettings()
     browser: BrowserSettings = BrowserSettings()
     web: WebSettings = WebSettings()
+    accounts: AccountSettings = AccountSettings()
+    models: ModelsSettings = ModelsSettings()
     recognizer: RecognizerSettings = RecognizerSettings()
     voice: VoiceSettings = VoiceSettings()
     understanding: UnderstandingSettings = UnderstandingSettings()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from functools import partial
-
-import anyio.to_thread
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from kamerton.config.assistant_folder import Assistant
+from kamerton.config.engines import engine_context, open_chain
 from kamerton.config.settings import Settings
 from kamerton.domain.storage import SharedClips
+from kamerton.domain.synthesis import TextToSpeech
 from kamerton.orchestrator.workers import ThreadWorker
-from kamerton.tts.selection import ChosenVoices, VoiceWishes, choose_voices
 from kamerton.tts.tts_manager import SynthesisLimits, TTSManager
 from kamerton.tts.voices.standin import BabbleTextToSpeech
 
@@ -35,23 +33,22 @@ async def open_voice(
         ModelError: no voice speaks its language on this machine.
         ConfigurationError: one of its recordings cannot be used.
     """
-    wishes = VoiceWishes(assistant.language, settings.voice.piper_voice, settings.voice.festival_processes)
-    if stand_ins:
-        chosen = ChosenVoices((BabbleTextToSpeech(duration_ms=STAND_IN_REPLY_MS),), ())
-    else:
-        chosen = await anyio.to_thread.run_sync(partial(choose_voices, wishes))
-    for note in chosen.notes:
-        progress(note)
-    with ThreadWorker(2, "voice") as worker:
+    context = engine_context(settings, assistant.language, progress)
+    async with AsyncExitStack() as stack:
+        voices: Sequence[TextToSpeech] = (BabbleTextToSpeech(duration_ms=STAND_IN_REPLY_MS),)
+        if not stand_ins:
+            links = await stack.enter_async_context(open_chain("voice", settings.voice, context))
+            voices = [link.part for link in links]
+        worker = stack.enter_context(ThreadWorker(2, "voice"))
         voice = TTSManager(
-            chosen.voices,
+            voices,
             language=assistant.language,
             worker=worker,
             clip_folder=None if stand_ins else settings.data_dir / "clips",
             limits=SynthesisLimits(memory_bytes=settings.voice.memory_mb * 1024 * 1024),
             shared=shared,
         )
-        async with voice:
-            for text, wav_file in assistant.recordings.items():
-                voice.register_recording(text, wav_file)
-            yield voice
+        await stack.enter_async_context(voice)
+        for text, wav_file in assistant.recordings.items():
+            voice.register_recording(text, wav_file)
+        yield voice

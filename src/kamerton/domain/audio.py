@@ -65,13 +65,16 @@ class Segment:
 
     text: str
     samples: int
+    goes_on: bool = False
+    """It is no clause of its own but goes on with the one before: no place to end or to resume at."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
     """Finished audio of one text, ready to be played at its format's rate.
 
-    `segments` cover the audio in order, one per clause; the sum of their samples is the clip's length.
+    `segments` cover the audio in order, one per clause, or several where a voice tells when each word is said; the sum
+    of their samples is the clip's length.
     """
 
     pcm: bytes

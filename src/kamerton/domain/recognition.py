@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from kamerton.domain.audio import AudioFormat, AudioFrame
 
@@ -181,3 +181,13 @@ class SpeechToText(Protocol):
 
     async def aclose(self) -> None:
         """Free models, workers and connections."""
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A recogniser that keeps account of itself."""
+
+    @property
+    def state(self) -> RecognizerState:
+        """How it fares now."""
+        ...

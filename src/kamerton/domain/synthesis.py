@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from kamerton.domain.audio import AudioFormat
 
@@ -16,6 +16,9 @@ class SpeechChunk:
     pcm: bytes
     format: AudioFormat
     text: str = ""
+    goes_on: bool = False
+    """It has words of its own, but goes on with the clause of the piece before: the same level, no place to end or to
+    resume at. Voices whose vendor tells when each word is said use it, so that what was heard is known to the word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +57,25 @@ class TextToSpeech(Protocol):
 
     async def aclose(self) -> None:
         """Free processes, models and connections."""
+
+
+@runtime_checkable
+class KeepsWarm(Protocol):
+    """A part that talks to a service over connections which are better open before they are needed.
+
+    Whoever owns the part runs `run` in a task group from the moment it is opened until it is closed, and calls `expect`
+    whenever a call begins to ring or is over. A part that is not run still works, over connections of the moment.
+    """
+
+    def expect(self, calls: int) -> None:
+        """So many calls are up or ringing: have connections ready for them. Never blocks, never raises."""
+        ...
+
+    @property
+    def figures(self) -> Mapping[str, int]:
+        """Counts for metrics: totals since the start, and what is held now (`open`, `busy`, `waiting`)."""
+        ...
+
+    async def run(self) -> None:
+        """Hold the connections until cancelled or closed, then close them. Faults of the service do not end it."""
+        ...

@@ -13,9 +13,9 @@ from kamerton.domain.audio import AudioFormat, AudioFrame
 from kamerton.domain.recognition import RecognitionHint
 from kamerton.listening.listener import Listener
 from kamerton.orchestrator.call_events import CallEvent, StreamLost
-from kamerton.orchestrator.recogniser import Recogniser
 from kamerton.orchestrator.services import CallServices
 from kamerton.orchestrator.turn_events import RecogniserGone
+from kamerton.stt.turn_keeper import TurnKeeper
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +44,8 @@ class Ears:
         self._hint = hint
         self._streaming = anyio.CancelScope()
         self._tries = 0
-        continuous = services.stt.capabilities.continuous
-        self._recogniser = Recogniser(clock, self._stream_broke, continuous=continuous)
+        self._continuous = services.stt.capabilities.continuous
+        self._recogniser = TurnKeeper(clock, self._stream_broke)
         self._listener = Listener(
             audio_format,
             services.vad,
@@ -53,7 +53,7 @@ class Ears:
             services.listening,
             clock,
             post,
-            continuous=continuous,
+            continuous=self._continuous,
         )
         # What happens for every frame goes straight to the listener.
         self.hear: Callable[[AudioFrame], None] = self._listener.hear
@@ -118,7 +118,7 @@ class Ears:
                 self._streaming = scope
                 async with self._stt.open(self._format) as stream:
                     scope.deadline = math.inf
-                    self._recogniser.attach(stream)
+                    self._recogniser.attach(stream, continuous=self._continuous)
                     async for event in stream:
                         self._tries = 0
                         self._recogniser.told(event)

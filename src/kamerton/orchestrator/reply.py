@@ -142,14 +142,14 @@ class Reply:
         self._mouth.publish(MindStateChanged(MindState.GENERATING_SPEECH, text))
         async with aclosing(voice.stream(text, audio_format)) as chunks:
             while (chunk := await self._next(chunks)) is not None:
-                self._begin("tts").add_audio(chunk.pcm, chunk.text)
+                self._begin("tts").add_audio(chunk.pcm, chunk.text, goes_on=chunk.goes_on)
 
     async def _say_model_reply(self, reply: ModelReply) -> None:
         """Say what the model writes; an answer that stalls is given up, so that the next part can say so."""
         async with aclosing(reply.chunks()) as chunks:
             try:
                 while (chunk := await self._next(chunks)) is not None:
-                    self._begin("tts").add_audio(chunk.pcm, chunk.text)
+                    self._begin("tts").add_audio(chunk.pcm, chunk.text, goes_on=chunk.goes_on)
             except EngineError as error:
                 reply.drop(str(error))
 

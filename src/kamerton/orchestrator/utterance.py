@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Literal
 
@@ -57,15 +57,15 @@ class Utterance:
         self._append(clip.pcm)
         self.segments.extend(clip.segments)
 
-    def add_audio(self, pcm: bytes, text: str) -> None:
-        """Append streamed audio; an empty text continues the segment before."""
+    def add_audio(self, pcm: bytes, text: str, *, goes_on: bool = False) -> None:
+        """Append streamed audio; an empty text continues the segment before, one that goes on belongs to its clause."""
         samples = len(pcm) // SAMPLE_BYTES
         self._append(pcm)
         if not text and self.segments:
             last = self.segments[-1]
-            self.segments[-1] = Segment(last.text, last.samples + samples)
+            self.segments[-1] = replace(last, samples=last.samples + samples)
         else:
-            self.segments.append(Segment(text, samples))
+            self.segments.append(Segment(text, samples, goes_on))
 
     def take_frame(self) -> bytes | None:
         """The next 20 ms, padded with silence at the very end; None at the end, or while more is still to come."""
@@ -94,7 +94,7 @@ class Utterance:
         boundary = 0
         end = 0
         for segment in self.segments:
-            if end <= heard_samples:
+            if end <= heard_samples and not segment.goes_on:
                 boundary = end
             end += segment.samples
         if heard_samples - boundary > self.format.samples(_LONGEST_REPEAT_MS):
@@ -117,7 +117,9 @@ class Utterance:
 
     def _ends(self) -> Iterator[int]:
         """Where the clauses end."""
-        return accumulate(segment.samples for segment in self.segments)
+        ends = list(accumulate(segment.samples for segment in self.segments))
+        followers = [*self.segments[1:], None]
+        return (end for end, next_one in zip(ends, followers, strict=True) if next_one is None or not next_one.goes_on)
 
     def _end_at(self, end: int) -> None:
         """Cut the audio, and the text with it, off at a position."""
@@ -176,7 +178,7 @@ class Utterance:
 def _shortened(segment: Segment, samples: int) -> Segment:
     """The first part of a segment, with the words that it holds in proportion."""
     words = segment.text.split()
-    return Segment(" ".join(words[: int(len(words) * samples / segment.samples)]), samples)
+    return Segment(" ".join(words[: int(len(words) * samples / segment.samples)]), samples, segment.goes_on)
 
 
 @dataclass(frozen=True, slots=True)

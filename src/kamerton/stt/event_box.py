@@ -9,6 +9,7 @@ from typing import Final
 
 import anyio
 
+from kamerton.domain.errors import EngineError
 from kamerton.domain.recognition import Partial, SttEvent
 
 logger = logging.getLogger(__name__)
@@ -28,14 +29,20 @@ class EventBox(AsyncIterator[SttEvent]):
         self._events: deque[SttEvent] = deque()
         self._arrived = anyio.Event()
         self._closed = False
+        self._error: EngineError | None = None
 
     def put(self, event: SttEvent) -> None:
         """Add an event; ignored once closed."""
-        if self._closed:
+        if self._closed or self._error is not None:
             return
         if len(self._events) >= CAPACITY:
             self._make_room()
         self._events.append(event)
+        self._arrived.set()
+
+    def fail(self, error: EngineError) -> None:
+        """Nothing more will come: the iteration raises this once what came before was taken."""
+        self._error = error
         self._arrived.set()
 
     def close(self) -> None:
@@ -48,6 +55,8 @@ class EventBox(AsyncIterator[SttEvent]):
         while not self._events:
             if self._closed:
                 raise StopAsyncIteration
+            if self._error is not None:
+                raise self._error
             self._arrived = anyio.Event()
             await self._arrived.wait()
         return self._events.popleft()

@@ -82,7 +82,7 @@ class PieceSpeech:
             render = self._renders[0]
             async with aclosing(render.follow()) as chunks:
                 async for chunk in chunks:
-                    yield SpeechChunk(pause + chunk.pcm, chunk.format, chunk.text)
+                    yield SpeechChunk(pause + chunk.pcm, chunk.format, chunk.text, chunk.goes_on)
                     pause = b""
             if render.pause_ms:
                 pause = bytes(self._format.samples(render.pause_ms) * SAMPLE_BYTES)

@@ -90,6 +90,8 @@ class TTSManager:
     async def __aenter__(self) -> TTSManager:
         self._exits.push_async_callback(self._chain.aclose)
         self._tasks = await self._exits.enter_async_context(anyio.create_task_group())
+        for voice in self._chain.warm:
+            self._tasks.start_soon(voice.run)
         return self
 
     async def __aexit__(
@@ -99,6 +101,16 @@ class TTSManager:
             self._tasks.cancel_scope.cancel()
             self._tasks = None
         return await self._exits.__aexit__(kind, error, trace)
+
+    def expect(self, calls: int) -> None:
+        """So many calls are up or ringing: voices of services have connections ready. Never blocks, never raises."""
+        for voice in self._chain.warm:
+            voice.expect(calls)
+
+    @property
+    def connections(self) -> Mapping[str, int]:
+        """Counts of the connections that voices keep: `open`, `busy`, `waiting` and totals since the start."""
+        return dict(sum((Counter(dict(voice.figures)) for voice in self._chain.warm), Counter[str]()))
 
     @property
     def counts(self) -> Mapping[str, int]:

@@ -11,7 +11,7 @@ import anyio
 
 from kamerton.domain.audio import AudioFormat
 from kamerton.domain.errors import ConfigurationError, EngineError, ModelError
-from kamerton.domain.synthesis import SpeechChunk, TextToSpeech
+from kamerton.domain.synthesis import KeepsWarm, SpeechChunk, TextToSpeech
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +31,11 @@ class VoiceChain:
         self._rest_s = rest_s
         self._resting_until: dict[str, float] = {}
         self._failures: Counter[str] = Counter()
+
+    @property
+    def warm(self) -> Sequence[KeepsWarm]:
+        """Voices that keep connections open ahead."""
+        return [voice for voice in self._voices if isinstance(voice, KeepsWarm)]
 
     @property
     def failures(self) -> Mapping[str, int]:

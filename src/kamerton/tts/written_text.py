@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from difflib import SequenceMatcher
 from functools import lru_cache
 
@@ -32,6 +33,7 @@ class WrittenText:
         self._said = said.split()
         self._bounds = _bounds(written, said) if self._written != self._said else None
         self._place = 0
+        self._clause_due = False
 
     def of(self, clause: str) -> str:
         """What was written for the next clause; the clause itself if it is not part of what is said."""
@@ -43,6 +45,15 @@ class WrittenText:
                 begin, self._place = self._place, start + len(words)
                 return " ".join(self._written[self._bounds[begin] : self._bounds[self._place]])
         return clause
+
+    def of_chunk(self, clause: str, goes_on: bool) -> tuple[str, bool]:
+        """What was written for the next chunk, and whether that goes on with a clause.
+
+        A clause whose first words stand for nothing written of their own begins with the next ones.
+        """
+        written, begins = self.of(clause), not goes_on or self._clause_due
+        self._clause_due = begins and not written
+        return written, not begins
 
 
 class WrittenRender:
@@ -64,7 +75,8 @@ class WrittenRender:
             async for chunk in chunks:
                 if chunk.text:
                     self.pause_ms = pause_after_ms(chunk.text)
-                    chunk = SpeechChunk(chunk.pcm, chunk.format, self._written.of(chunk.text))
+                    text, goes_on = self._written.of_chunk(chunk.text, chunk.goes_on)
+                    chunk = replace(chunk, text=text, goes_on=goes_on)
                 yield chunk
 
     def leave(self) -> None:
@@ -75,7 +87,10 @@ class WrittenRender:
 def written_clip(clip: Clip, written: str, said: str) -> Clip:
     """The clip of what is said, with the segments of what was written."""
     text = WrittenText(written, said)
-    segments = tuple(Segment(text.of(segment.text), segment.samples) for segment in clip.segments)
+    told = [text.of_chunk(segment.text, segment.goes_on) for segment in clip.segments]
+    segments = tuple(
+        Segment(part, segment.samples, goes_on) for (part, goes_on), segment in zip(told, clip.segments, strict=True)
+    )
     return clip if segments == clip.segments else Clip(clip.pcm, clip.format, segments)
 
 

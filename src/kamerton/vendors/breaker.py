@@ -49,12 +49,14 @@ class ServiceBreaker:
 
     def admits(self, now_s: float) -> bool:
         """Whether a request may go out now. After the rest the first one that asks is the probe."""
-        if self._open_until_s is None:
-            return True
-        if now_s < self._open_until_s or self._probing:
+        if not self.would_admit(now_s):
             return False
-        self._probing = True
+        self._probing = self._open_until_s is not None
         return True
+
+    def would_admit(self, now_s: float) -> bool:
+        """As `admits`, asked out of curiosity: nothing becomes a probe."""
+        return self._open_until_s is None or (now_s >= self._open_until_s and not self._probing)
 
     def succeeded(self) -> None:
         """A request was served: whatever was wrong is over."""

@@ -51,7 +51,7 @@ class EngineType(Generic[PartT]):
 
     Raises:
         ConfigurationError: an option or a credential is missing or cannot work.
-        ModelError: a model, a package or a voice is missing; the engine is passed over when another one is left.
+        ModelError: a model, a package or a voice is missing; an engine that was not asked for by name is passed over.
     """
     check: Callable[[Any, EngineContext], Awaitable[Check]] | None = None
     """Asks the service whether it would serve, at next to no cost. Never raises; None for engines without a service.

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 def clip_of(duration_ms: int, audio_format: AudioFormat = PHONE) -> Clip:
     pcm = tone(440, duration_ms, audio_format)
     samples = len(pcm) // 2
-    return Clip(pcm, audio_format, (Segment("Добрый", samples // 3), Segment("день.", samples - samples // 3)))
+    return Clip(pcm, audio_format, (Segment("Добрый", samples // 3), Segment("день.", samples - samples // 3, True)))
 
 
 CLIP = clip_of(2510)

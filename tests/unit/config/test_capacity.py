@@ -2,8 +2,9 @@ import logging
 
 import pytest
 
-from kamerton.config.capacity import call_limits, decoding_engines
+from kamerton.config.capacity import call_limits
 from kamerton.domain.recognition import RecognizerState
+from kamerton.stt.decoding_engines import decoding_engines
 from kamerton.transports.admission import CallLimits
 
 

@@ -98,3 +98,36 @@ def test_an_utterance_without_audio_is_exhausted_as_soon_as_it_is_complete() -> 
     states.append(made.exhausted)
     assert states == [False, True]
     assert made.heard_text(1000) == ""
+
+
+def word_by_word() -> Utterance:
+    """Two clauses of two chunks each, the second chunk of each going on with its clause; all of it was taken."""
+    made = Utterance(1, "reply", PHONE, complete=True)
+    for text, goes_on in (("Добрый", False), ("день!", True), ("Как", False), ("дела?", True)):
+        made.add_audio(bytes(2 * 3200), text, goes_on=goes_on)
+    while made.take_frame() is not None:
+        pass
+    return made
+
+
+def test_what_was_heard_is_known_to_the_word() -> None:
+    made = word_by_word()
+    assert made.heard_text(3 * 3200) == "Добрый день! Как"
+    assert made.heard_text(3200 + 100) == "Добрый"
+
+
+def test_resuming_in_the_middle_of_a_clause_starts_at_its_beginning_however_many_chunks_it_has() -> None:
+    made = word_by_word()
+    made.rewind(3 * 3200 + 500)
+    assert made.taken_samples == 2 * 3200
+
+
+def test_a_clause_is_finished_with_its_last_chunk() -> None:
+    made = Utterance(1, "reply", PHONE, complete=True)
+    for text, goes_on in (("Добрый", False), ("день!", True), ("Как дела?", False)):
+        made.add_audio(bytes(2 * 3200), text, goes_on=goes_on)
+    for _ in range(3):
+        made.take_frame()
+    made.end_with_clause()
+    assert made.text == "Добрый день!"
+    assert made.samples == 2 * 3200

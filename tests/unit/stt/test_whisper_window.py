@@ -1,6 +1,7 @@
 import pytest
 
-from kamerton.stt.whisper.recognizer import calls_carried, length_limit, window_frames
+from kamerton.stt.local_recognizer import calls_carried
+from kamerton.stt.whisper.recognizer import length_limit, window_frames
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,12 @@ from pathlib import Path
 
 import pytest
 
+from kamerton.audio.levels import rms_dbfs
 from kamerton.audio.tone import tone
 from kamerton.audio.wav import WavAudio
 from kamerton.domain.audio import PHONE, WIDEBAND, Clip, Segment
 from kamerton.domain.synthesis import SpeechChunk
-from kamerton.tts.clips.making import chunks_of_clip, clip_at_rate, clip_of_chunks, clip_of_recording
+from kamerton.tts.clips.making import ChunkFinisher, chunks_of_clip, clip_at_rate, clip_of_chunks, clip_of_recording
 from kamerton.tts.clips.store import ClipFolder, ClipKey, ClipMemory
 
 KEY = ClipKey("voice", "ru", 8000, "Добрый день.")
@@ -126,3 +127,23 @@ def test_a_recording_is_trimmed_and_divided_by_its_clauses() -> None:
     assert clip.segments[1].samples > 2 * clip.segments[0].samples
     assert sum(segment.samples for segment in clip.segments) == clip.samples
     assert PHONE.duration_ms(clip.samples) == pytest.approx(980, abs=30)
+
+
+def test_chunks_that_go_on_with_a_clause_keep_its_level_and_come_back_as_such(tmp_path: Path) -> None:
+    finisher = ChunkFinisher()
+    loud, soft = tone(300, 300, PHONE, level_dbfs=-10), tone(300, 300, PHONE, level_dbfs=-30)
+    chunks = [
+        *finisher.finished(SpeechChunk(loud, PHONE, "Раз,")),
+        *finisher.finished(SpeechChunk(soft, PHONE, "два.", goes_on=True)),
+        *finisher.finished(SpeechChunk(soft, PHONE, "Три.")),
+    ]
+    levels = [rms_dbfs(chunk.pcm[400:]) for chunk in chunks]
+    assert levels[0] - levels[1] == pytest.approx(20, abs=1), "the level of the clause is kept"
+    assert levels[2] - levels[1] > 10, "the next clause has its own"
+    clip = clip_of_chunks(chunks, PHONE)
+    assert [segment.goes_on for segment in clip.segments] == [False, True, False]
+    assert [chunk.goes_on for chunk in chunks_of_clip(clip)] == [False, True, False]
+    assert [segment.goes_on for segment in clip_at_rate(clip, WIDEBAND).segments] == [False, True, False]
+    folder = ClipFolder(tmp_path)
+    folder.save(KEY, clip)
+    assert folder.load(KEY) == clip

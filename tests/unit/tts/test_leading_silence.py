@@ -101,7 +101,7 @@ async def test_a_clip_that_was_stored_by_another_rule_is_made_anew(tmp_path: Pat
         await speech.prerender([TEXT], [PHONE], lambda done, total: None)
     (stored,) = stored_clips(tmp_path)
     header, _, pcm = stored.read_bytes().partition(b"\n")
-    stored.write_bytes(header.replace(b'"version": 2', b'"version": 1') + b"\n" + pcm)
+    stored.write_bytes(header.replace(b'"version": 3', b'"version": 1') + b"\n" + pcm)
     async with manager(tmp_path) as speech:
         clip = await speech.clip(TEXT, PHONE)
         assert speech.counts["syntheses"] == 1

@@ -54,3 +54,20 @@ def test_nothing_that_was_written_is_lost(words: list[str]) -> None:
     written = WrittenText(text, said)
     told = " ".join(part for clause in split_clauses(said) if (part := written.of(clause)))
     assert told == (" ".join(text.split()) if said else "")
+
+
+def test_a_clause_whose_first_words_stand_for_nothing_written_begins_with_the_next_ones() -> None:
+    text = WrittenText("Да. 13200 рублей.", "Да. тринадцать тысяч двести рублей.")
+    chunks = [("Да.", False), ("тринадцать", False), ("тысяч", True), ("двести", True), ("рублей.", True)]
+    told = [text.of_chunk(said, goes_on) for said, goes_on in chunks]
+    assert " ".join(part for part, _ in told if part) == "Да. 13200 рублей."
+    assert [goes_on for part, goes_on in told if part] == [False, False, True]
+
+
+@given(st.lists(st.sampled_from(["Цена 5 ₽.", "13 200 рублей,", "да", "ОСАГО.", "—", "01.02.2026", "т. д.", "№ 7!"])))
+def test_nothing_that_was_written_is_lost_word_by_word_either(words: list[str]) -> None:
+    text = " ".join(words)
+    said = spoken(text, "ru")
+    written = WrittenText(text, said)
+    told = " ".join(part for word in said.split() if (part := written.of_chunk(word, True)[0]))
+    assert told == (" ".join(text.split()) if said else "")

@@ -1,4 +1,6 @@
-"""Whisper on the CPU through faster-whisper and CTranslate2: local files only, one model for all calls.
+"""Whisper through faster-whisper and CTranslate2: local files only, one model for all calls.
+
+On a graphics card that CTranslate2 can use it runs in float16, else on the CPU in int8.
 
 What makes it fast enough for a conversation (measured on two cores with Whisper base int8): the encoder gets a window
 as short as the turn allows instead of Whisper's 30 s (125 ms instead of 710 ms for a turn of up to 4.8 s), decoding
@@ -14,21 +16,27 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
 from typing import Any, Final
 
 import anyio
 
 from kamerton.domain.audio import SAMPLE_BYTES, WIDEBAND, AudioFormat
 from kamerton.domain.errors import EngineError, ModelError
-from kamerton.domain.recognition import RecognitionHint, RecognizerState, SttCapabilities, SttStream
-from kamerton.stt.decode_pool import DecodePool, PoolLimits
+from kamerton.domain.recognition import RecognitionHint
 from kamerton.stt.decode_queue import DecodeRequest
+from kamerton.stt.local_recognizer import (
+    Device,
+    DeviceWish,
+    LocalSpeechToText,
+    PoolSettings,
+    Warm,
+    devices_to_try,
+    undelivered,
+    warmed,
+)
 from kamerton.stt.whisper.readings import (
     SHORT_ANSWERS,
     Reading,
@@ -39,7 +47,7 @@ from kamerton.stt.whisper.readings import (
     needs_plain_reading,
     transcript_of,
 )
-from kamerton.stt.whole_turn_stream import FINAL_DEADLINE_S, WholeTurnStream
+from kamerton.stt.whole_turn_stream import FINAL_DEADLINE_S
 
 logger = logging.getLogger(__name__)
 
@@ -80,13 +88,7 @@ PROBE_HINT: Final = RecognitionHint(phrases=("сто пятьдесят", "дв�
 PROBE_MS: Final = 1000
 """Silence of this length with this hint is read twice and costs 1.08 times what a mean turn of the recordings does."""
 
-PROBE_ROUNDS: Final = 3
-"""The fastest counts: a machine that is busy at the start is not slow for ever."""
-
-CALLS_PER_TURN_PER_S: Final = 6.0
-"""Calls that one decode per second carries. They end 7 turns a minute each and so take 0.7 of it; simulated with the
-pauses of spoken numbers, the transcript is then there 1.5 s after the end of speech at the 95th percentile (at 5 calls
-1.2 s, at 9 calls 2.5 s), on two engines and, a little better, on six."""
+COMPUTE_TYPES: Final = {"cpu": "int8", "cuda": "float16"}
 
 
 class WhisperEngine:
@@ -98,7 +100,7 @@ class WhisperEngine:
         ModelError: the model's files are missing or cannot be loaded.
     """
 
-    def __init__(self, model_dir: Path, *, engines: int = 1, cpu_threads: int = 1) -> None:
+    def __init__(self, model_dir: Path, *, engines: int = 1, cpu_threads: int = 1, device: Device = "cpu") -> None:
         # Heavy (about a second) and needed by nobody who runs without Whisper.
         import ctranslate2
         import numpy as np
@@ -107,12 +109,15 @@ class WhisperEngine:
         from faster_whisper.tokenizer import Tokenizer
 
         if not (model_dir / "model.bin").is_file():
-            raise ModelError(f"no Whisper model in {model_dir}: prepare it with `./run --prepare`")
+            raise ModelError(
+                f"no Whisper model in {model_dir}: `kamerton prepare` prepares Whisper base, "
+                "`kamerton models get whisper-small` gets a better one"
+            )
         try:
             self._model: Any = WhisperModel(
                 str(model_dir),
-                device="cpu",
-                compute_type="int8",
+                device=device,
+                compute_type=COMPUTE_TYPES[device],
                 cpu_threads=cpu_threads,
                 # Twice: those whose decode hangs are replaced. An idle one costs a thread and no memory.
                 num_workers=2 * engines,
@@ -120,7 +125,8 @@ class WhisperEngine:
             )
         except (RuntimeError, ValueError, OSError) as fault:
             raise ModelError(
-                f"the Whisper model in {model_dir} cannot be loaded ({fault}): delete that folder and prepare it anew"
+                f"the Whisper model in {model_dir} cannot be loaded on {device} ({fault}): "
+                "if the files are damaged, delete that folder and prepare it anew"
             ) from fault
         self._ctranslate2, self._np, self._soxr, self._tokenizer_type = ctranslate2, np, soxr, Tokenizer
         self._tokenizers: dict[str, Any] = {}
@@ -230,101 +236,55 @@ class WhisperSettings:
     """Calls to promise; by default what the speed measured at the start carries."""
     final_deadline_s: float = FINAL_DEADLINE_S
     """After so long an ended turn fails instead of getting its transcript."""
+    device: DeviceWish = "auto"
+    """`auto` takes a graphics card that works, else the processor."""
 
 
-class WhisperSpeechToText:
+class WhisperSpeechToText(LocalSpeechToText):
     """The `SpeechToText` of a bare machine. Make it with `load`; one model and its threads serve all calls."""
 
-    def __init__(self, engine: WhisperEngine, settings: WhisperSettings, *, name: str, decode_s: float) -> None:
-        self._engine = engine
-        self._settings = settings
-        self._name = name
-        self._max_calls = settings.max_calls or calls_carried(settings.engines / decode_s)
-        self._pool = DecodePool(
-            engine.decode,
-            name="whisper-decode",
-            probe=_probe(),
-            engines=settings.engines,
-            limits=PoolLimits(longest_wait_s=settings.final_deadline_s, expected_decode_s=decode_s),
-        )
-        self._closed = False
-
     @classmethod
-    async def load(cls, model_dir: Path, settings: WhisperSettings | None = None) -> WhisperSpeechToText:
+    async def load(
+        cls, model_dir: Path, settings: WhisperSettings | None = None, closed: Callable[[], None] = lambda: None
+    ) -> WhisperSpeechToText:
         """Load the model in a thread and have every engine decode a little, which also measures how fast they are.
 
         Args:
-            model_dir: Folder made by `model_files.prepare_whisper_model`.
+            model_dir: Folder made by `model_files.prepare_whisper_model` or fetched by `kamerton models get`.
             settings: How it is run.
+            closed: Called once, after the model was freed.
 
         Raises:
             ModelError: the model's files are missing or cannot be loaded.
         """
         settings = settings or WhisperSettings()
-        engine, decode_s = await anyio.to_thread.run_sync(_warm_engine, model_dir, settings)
-        made = cls(engine, settings, name=model_dir.name, decode_s=decode_s)
+        warm = await anyio.to_thread.run_sync(_warm_engine, model_dir, settings)
+        pool = PoolSettings(settings.engines, settings.max_calls, settings.final_deadline_s)
+        made = cls(warm, pool, _probe(), name=model_dir.name, languages=LANGUAGES, closed=closed)
         figures = {
             "model": str(model_dir),
+            "device": warm.device,
+            "compute_type": COMPUTE_TYPES[warm.device],
             "engines": settings.engines,
             "cpu_threads": settings.cpu_threads,
-            "turns_per_s": round(settings.engines / decode_s, 2),
+            "turns_per_s": round(settings.engines / warm.decode_s, 2),
             "max_calls": made.state.max_calls,
         }
         logger.info("Whisper is ready", extra=figures)
         return made
 
-    @property
-    def name(self) -> str:
-        """The model's folder name, such as `whisper-base`."""
-        return self._name
-
-    @property
-    def capabilities(self) -> SttCapabilities:
-        """Russian and Ukrainian; hypotheses at pauses only."""
-        return SttCapabilities(LANGUAGES, partials_while_speaking=False)
-
-    @property
-    def state(self) -> RecognizerState:
-        """How it fares, and the calls that it can carry."""
-        return replace(self._pool.state, max_calls=self._max_calls)
-
-    @asynccontextmanager
-    async def open(self, audio_format: AudioFormat) -> AsyncIterator[SttStream]:
-        """Open one call's stream; leaving withdraws its requests and waits for nothing."""
-        stream = WholeTurnStream(self._pool, audio_format, final_deadline_s=self._settings.final_deadline_s)
-        try:
-            yield stream
-        finally:
-            stream.close()
-
-    async def aclose(self) -> None:
-        """End the threads (running decodes run out first, for some seconds) and free the model. Safe to call twice.
-
-        A model in which a decode hangs is not freed: the process is about to end.
-        """
-        if await self._pool.aclose() and not self._closed:
-            self._closed = True
-            self._engine.unload()
-
-
-def calls_carried(turns_per_s: float) -> int:
-    """Calls at the same time whose turns are decoded in time at this speed; at least one."""
-    return max(1, int(turns_per_s * CALLS_PER_TURN_PER_S))
-
 
 def _probe() -> DecodeRequest:
-    pcm = bytes(WIDEBAND.samples(PROBE_MS) * SAMPLE_BYTES)
-    return DecodeRequest(pcm, WIDEBAND, PROBE_HINT, deliver=lambda _request, _outcome: None)
+    return DecodeRequest(bytes(WIDEBAND.samples(PROBE_MS) * SAMPLE_BYTES), WIDEBAND, PROBE_HINT, deliver=undelivered)
 
 
-def _warm_engine(model_dir: Path, settings: WhisperSettings) -> tuple[WhisperEngine, float]:
-    """The loaded engine, and the seconds that each of its decodes takes when all work at once."""
-    engine = WhisperEngine(model_dir, engines=settings.engines, cpu_threads=settings.cpu_threads)
-    with ThreadPoolExecutor(settings.engines, "whisper-warm-up") as threads:
-        rounds_s = []
-        for _ in range(PROBE_ROUNDS):
-            start_s = perf_counter()
-            for decoded in [threads.submit(engine.decode, _probe()) for _ in range(settings.engines)]:
-                decoded.result()
-            rounds_s.append(perf_counter() - start_s)
-    return engine, min(rounds_s)
+def _warm_engine(model_dir: Path, settings: WhisperSettings) -> Warm[WhisperEngine]:
+    """The loaded engine on the device that works, and how fast it is."""
+    import ctranslate2
+
+    def make(device: Device) -> WhisperEngine:
+        return WhisperEngine(model_dir, engines=settings.engines, cpu_threads=settings.cpu_threads, device=device)
+
+    cuda = ctranslate2.get_cuda_device_count() > 0
+    devices = devices_to_try(settings.device, cuda=cuda, fix="install the card's driver, CUDA 12 and cuDNN 9")
+    return warmed(make, devices, _probe(), settings.engines)

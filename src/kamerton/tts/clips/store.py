@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 
 from kamerton.domain.audio import SAMPLE_BYTES, AudioFormat, Clip, Segment
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 """Raised whenever trimming, levels or the layout of a file change, so that old files are rendered anew."""
 _MAX_HEADER_BYTES: Final = 1_000_000
 
@@ -122,7 +122,7 @@ def _encoded(clip: Clip) -> bytes:
     header = {
         "version": _VERSION,
         "rate_hz": clip.format.rate_hz,
-        "segments": [[segment.text, segment.samples] for segment in clip.segments],
+        "segments": [[segment.text, segment.samples, segment.goes_on] for segment in clip.segments],
         "sha256": hashlib.sha256(clip.pcm).hexdigest(),
     }
     return json.dumps(header, ensure_ascii=False).encode() + b"\n" + clip.pcm
@@ -135,7 +135,7 @@ def _decoded(data: bytes, key: ClipKey) -> Clip | None:
     pcm = data[end + 1 :]
     try:
         header: dict[str, Any] = json.loads(data[:end])
-        segments = tuple(Segment(str(text), int(samples)) for text, samples in header["segments"])
+        segments = tuple(Segment(str(text), int(samples), bool(on)) for text, samples, on in header["segments"])
         sound = (header["version"], header["rate_hz"], header["sha256"])
     except (ValueError, KeyError, TypeError):
         return None

@@ -1,4 +1,4 @@
-"""Piper against a stand-in for the package `piper` (it is optional and its voices are not bundled), and the choice."""
+"""Piper against a stand-in for the package `piper`: it is optional and its voices are not bundled."""
 
 import sys
 import types
@@ -12,8 +12,9 @@ from kamerton.audio.tone import tone
 from kamerton.domain.audio import PHONE, AudioFormat
 from kamerton.domain.errors import EngineError, ModelError
 from kamerton.testing.tts_conformance import TextToSpeechConformance, heard
-from kamerton.tts.selection import VoiceWishes, choose_voices
+from kamerton.tts.voices.piper.engine import ENGINE
 from kamerton.tts.voices.piper.voice import PiperTextToSpeech
+from kamerton.vendors.engine import EngineContext
 
 VOICE_FORMAT = AudioFormat(22050)
 
@@ -93,30 +94,13 @@ def test_a_missing_package_is_named(voice_file: Path, monkeypatch: pytest.Monkey
         PiperTextToSpeech(voice_file)
 
 
-def test_a_configured_piper_voice_comes_first(voice_file: Path) -> None:
-    chosen = choose_voices(VoiceWishes("ru", piper_voice=voice_file))
-    assert chosen.voices[0].name == "piper-ru_RU-someone-medium"
-    assert chosen.voices[-1].name.startswith("espeak-ng")
-    assert "piper" in chosen.notes[0]
-
-
-def test_a_broken_or_foreign_piper_voice_is_passed_over_aloud(voice_file: Path) -> None:
-    chosen = choose_voices(VoiceWishes("uk", piper_voice=voice_file))
-    assert [voice.name.split("-")[0] for voice in chosen.voices] == ["espeak"]
-    assert any("Piper passed over" in note and "speaks ru" in note for note in chosen.notes)
-    assert any("Festival passed over" in note for note in chosen.notes)
-    voice_file.unlink()
-    chosen = choose_voices(VoiceWishes("ru", piper_voice=voice_file))
-    assert any("Piper passed over" in note and "missing" in note for note in chosen.notes)
-
-
-def test_without_festival_espeak_speaks_and_the_reason_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    chosen = choose_voices(VoiceWishes("ru"))
-    assert [voice.name.split("-")[0] for voice in chosen.voices] == ["espeak"]
-    assert any("apt-get install festival festvox-ru" in note for note in chosen.notes)
-
-
-def test_a_language_nobody_speaks_is_refused_with_every_reason() -> None:
-    with pytest.raises(ModelError, match=r"'xx'.*Piper.*Festival.*eSpeak"):
-        choose_voices(VoiceWishes("xx"))
+@pytest.mark.anyio
+async def test_it_is_opened_for_its_own_language_only(voice_file: Path, tmp_path: Path) -> None:
+    options = ENGINE.options(voice_file)
+    voice = await ENGINE.open(options, EngineContext("ru", tmp_path))
+    assert voice.name == "piper-ru_RU-someone-medium"
+    await voice.aclose()
+    with pytest.raises(ModelError, match="speaks ru, not 'uk'"):
+        await ENGINE.open(options, EngineContext("uk", tmp_path))
+    with pytest.raises(ModelError, match="voice_file"):
+        await ENGINE.open(ENGINE.options(), EngineContext("ru", tmp_path))

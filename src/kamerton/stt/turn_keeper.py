@@ -1,4 +1,4 @@
-"""A call's recogniser as its listener sees it: it outlives the streams of the engine behind it.
+"""A call's turns as an engine is told of them: they outlive its streams, and go to the next one from their beginning.
 
 While there is no stream (the engine opens slowly, or was lost) turns are kept, and are told to the next one from their
 beginning. Whatever an engine raises is caught here: it costs the call that stream, and nothing else.
@@ -31,17 +31,16 @@ class _KeptTurn:
     paused: bool = False
 
 
-class Recogniser:
+class TurnKeeper:
     """`TurnAudio` of one call. Plain calls on the loop; none of them raises.
 
-    `lost` is told why, when the engine raised: its stream is not used any more. A `continuous` engine is given the
-    audio of a turn that it has not heard before it is told of the turn.
+    `lost` is told why, when the engine raised: its stream is not used any more.
     """
 
-    def __init__(self, clock: Callable[[], float], lost: Callable[[str], None], *, continuous: bool = False) -> None:
+    def __init__(self, clock: Callable[[], float], lost: Callable[[str], None]) -> None:
         self._clock = clock
         self._lost = lost
-        self._continuous = continuous
+        self._continuous = False
         self._stream: SttStream | None = None
         self._open: _KeptTurn | None = None
         self._ended: list[_KeptTurn] = []
@@ -95,9 +94,23 @@ class Recogniser:
         self._open = None
         self._tell(lambda stream: stream.abandon_turn())
 
-    def attach(self, stream: SttStream) -> None:
-        """An engine's stream is open: tell it what has no transcript yet."""
+    @property
+    def settled(self) -> bool:
+        """No turn is open, and none waits for its transcript."""
+        return self._open is None and not self._ended
+
+    @property
+    def owed(self) -> bool:
+        """A turn has ended and waits for its transcript."""
+        return bool(self._ended)
+
+    def attach(self, stream: SttStream, *, continuous: bool = False) -> None:
+        """An engine's stream is open: tell it what has no transcript yet.
+
+        A `continuous` engine is given the audio of a turn that it has not heard before it is told of the turn.
+        """
         self._stream = stream
+        self._continuous = continuous
         for ended in tuple(self._ended):
             self._tell_whole(ended)
             self._tell(lambda stream: stream.end_of_turn())

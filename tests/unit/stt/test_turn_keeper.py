@@ -8,7 +8,7 @@ import pytest
 
 from kamerton.domain.audio import PHONE, AudioFrame
 from kamerton.domain.recognition import Final, RecognitionHint, SttEvent
-from kamerton.orchestrator.recogniser import Recogniser
+from kamerton.stt.turn_keeper import TurnKeeper
 
 HINT = RecognitionHint()
 
@@ -50,8 +50,8 @@ def frame(number: int = 0) -> AudioFrame:
     return AudioFrame(PHONE.silence(), PHONE, number * PHONE.frame_samples)
 
 
-def recogniser(lost: list[str], *, continuous: bool = False) -> Recogniser:
-    return Recogniser(lambda: 10.0, lost.append, continuous=continuous)
+def recogniser(lost: list[str]) -> TurnKeeper:
+    return TurnKeeper(lambda: 10.0, lost.append)
 
 
 def test_what_has_no_transcript_yet_is_told_to_the_next_stream_from_its_beginning() -> None:
@@ -79,11 +79,11 @@ def test_a_turn_with_its_transcript_is_not_told_again() -> None:
 
 
 def test_a_continuous_engine_hears_the_audio_of_a_turn_before_it_is_told_of_it() -> None:
-    kept = recogniser([], continuous=True)
+    kept = recogniser([])
     kept.begin_turn(1, HINT, [frame()])
     kept.push(frame(1))
     stream = Stream()
-    kept.attach(stream)
+    kept.attach(stream, continuous=True)
     assert stream.told == ["frame", "frame", "begin 1 +2"]
 
 
