@@ -1,0 +1,139 @@
+"""One request to the vendor and the answers to it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import anyio
+
+from kamerton.domain.errors import VendorError
+from kamerton.tts.voices.yandex.engine import YandexVoiceOptions
+from kamerton.tts.voices.yandex.pace import Pace
+from kamerton.tts.voices.yandex.speakers import known_roles
+from kamerton.vendors.yandex.channels import Channels
+from kamerton.vendors.yandex.credentials import Metadata, YandexCredentials, secrets_of
+from kamerton.vendors.yandex.failures import CutOff, answered, call_failed, cut_off, timed_out
+
+_log = logging.getLogger(__name__)
+
+
+class Synthesis:
+    """Asks the service. Shared by all calls; belongs to one event loop.
+
+    Args:
+        options: of the voice.
+        credentials: of the account.
+        channels: to the service.
+        counts: is told of `requests` and `second_attempts`.
+    """
+
+    def __init__(
+        self, options: YandexVoiceOptions, credentials: YandexCredentials, channels: Channels, counts: Counter[str]
+    ) -> None:
+        self._options = options
+        self._credentials = credentials
+        self._channels = channels
+        self._counts = counts
+        self.where = f"Yandex SpeechKit at {options.endpoint}"
+
+    async def answers(self, request: Any, pace: Pace) -> AsyncGenerator[Any, None]:
+        """Yield the messages that answer a request. Closing it cancels the request at once.
+
+        A connection that breaks before it answered, and a token that is refused while there may be a newer one, are
+        tried once more within the same wait.
+
+        Args:
+            request: an `UtteranceSynthesisRequest`.
+            pace: how long may be waited; whoever takes the answers tells it what audio they had.
+
+        Raises:
+            VendorError: the service failed.
+        """
+        for last in (False, True):
+            metadata = await self._metadata(pace)
+            begun = False
+            self._counts["requests"] += 1
+            try:
+                async with aclosing(self._attempt(request, metadata, pace)) as messages:
+                    async for message in messages:
+                        begun = True
+                        yield message
+            except VendorError as error:
+                if begun or last or not await self._may_go_better(error, metadata, pace):
+                    raise
+                self._counts["second_attempts"] += 1
+                _log.warning("a request is sent once more", extra={"service": self.where, "reason": str(error)})
+            else:
+                return
+
+    async def _may_go_better(self, error: VendorError, metadata: Metadata, pace: Pace) -> bool:
+        if error.fault != "unauthorised":
+            return error.fault == "connection" and pace.left_s > 0
+        with anyio.move_on_after(pace.left_s):
+            return await self._credentials.refused(metadata)
+        return False
+
+    async def _metadata(self, pace: Pace) -> Metadata:
+        started_s = anyio.current_time()
+        try:
+            with anyio.fail_after(pace.left_s):
+                return await self._credentials.metadata()
+        except TimeoutError:
+            raise timed_out(self.where, "could not be asked: no IAM token came in time") from None
+        finally:
+            pace.spend(anyio.current_time() - started_s)
+
+    async def _attempt(self, request: Any, metadata: Metadata, pace: Pace) -> AsyncGenerator[Any, None]:
+        import grpc.aio
+        from yandex.cloud.ai.tts.v3.tts_service_pb2_grpc import SynthesizerStub
+
+        async with self._channels.channel() as channel:
+            call: Any = SynthesizerStub(channel).UtteranceSynthesis(request, metadata=metadata)
+            try:
+                while (message := await self._next(call, pace)) is not grpc.aio.EOF:
+                    yield message
+            except grpc.aio.AioRpcError as error:
+                raise explained(call_failed(error, self.where, secrets_of(metadata)), self._options) from None
+            except VendorError as error:
+                if error.fault in ("timeout", "connection"):
+                    self._channels.distrust(channel)
+                raise
+            finally:
+                call.cancel()
+
+    async def _next(self, call: Any, pace: Pace) -> Any:
+        """The next message, or the end."""
+        started_s, limit_s = anyio.current_time(), pace.left_s
+        try:
+            with anyio.fail_after(limit_s):
+                return await answered(call.read())
+        except TimeoutError:
+            what = f"fell more than {self._options.gap_s:g} s behind" if pace.begun else self._no_audio
+            raise timed_out(self.where, what) from None
+        except (CutOff, asyncio.InvalidStateError):
+            raise cut_off(self.where, "broke off a speech") from None
+        finally:
+            pace.spend(anyio.current_time() - started_s)
+
+    @property
+    def _no_audio(self) -> str:
+        return f"gave no audio within {self._options.first_audio_s:g} s"
+
+
+def explained(error: VendorError, options: YandexVoiceOptions) -> VendorError:
+    """A refusal with what is known of the voice."""
+    roles = known_roles(options.voice)
+    if error.fault != "rejected":
+        return error
+    if roles is None:
+        hint = f"voice '{options.voice}' is not in the vendor's list, unless it is a Brand Voice of yours"
+    elif options.role and options.role not in roles:
+        hint = f"voice '{options.voice}' has {'the roles ' + ', '.join(roles) if roles else 'no roles'}"
+    else:
+        return error
+    return VendorError(f"{error}; {hint}", error.fault, retry_after_s=error.retry_after_s)
