@@ -86,8 +86,8 @@ def _wrong_language(options: YandexVoiceOptions, context: EngineContext) -> str:
     language = context.language
     if language not in LANGUAGES:
         return (
-            f"Yandex SpeechKit has no voice that speaks '{language}'; choose another engine for it: elevenlabs, google, "
-            "or the local piper"
+            f"Yandex SpeechKit has no voice that speaks '{language}'; choose another engine for it: elevenlabs, "
+            "google, or the local piper"
         )
     spoken = language_of(options.voice)
     if spoken != language:

@@ -1,4 +1,4 @@
-"""What is known of the vendor's voices: its page «List of voices», 2026. A voice of one's own (Brand Voice) is not here."""
+"""What is known of the vendor's voices (its page «List of voices», 2026). A Brand Voice of one's own is not here."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ class YandexVoice:
             self._called.set()
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Connect whenever a call is expected, until cancelled or until `aclose`. A fault is told by the next speech."""
+        """Connect whenever a call is expected, until cancelled or `aclose`. A fault is told by the next speech."""
         task_status.started()
         while not self._closed:
             await self._called.wait()
