@@ -1,7 +1,7 @@
 """A stand-in for SpeechKit's synthesis at the wire, of the vendor's own stubs, which also misbehaves as it is told.
 
-It holds the client to the vendor's documents: one hint in a message, raw samples of 8 to 48 kHz, 250 characters and 24 s
-without `unsafe_mode`, roles that the voice has, no markup.
+It holds the client to the vendor's documents: one hint in a message, raw samples of 8 to 48 kHz, 250 characters and
+24 s without `unsafe_mode`, roles that the voice has, no markup.
 """
 
 from __future__ import annotations
@@ -224,7 +224,8 @@ def _message(audio: bytes = b"", piece: SpokenPiece | None = None, text: str = "
     """An answer: audio, and of a piece its text and times."""
     from yandex.cloud.ai.tts.v3 import tts_pb2 as tts
 
-    message = tts.UtteranceSynthesisResponse(chunk_type=chunk_type or "AUDIO_ONLY")
+    message = tts.UtteranceSynthesisResponse()
+    message.chunk_type = tts.UtteranceSynthesisResponse.ChunkType.Value(chunk_type or "AUDIO_ONLY")
     if audio:
         message.audio_chunk.data = audio
     if piece is not None:
