@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from kamerton.domain.audio import PHONE
-from kamerton.domain.errors import ConfigurationError, VendorError
+from kamerton.domain.errors import ConfigurationError
 from kamerton.tts.voices.yandex.engine import YandexVoiceOptions
 from kamerton.tts.voices.yandex.messages import answer_of, is_container, request_of
 from kamerton.tts.voices.yandex.speakers import LANGUAGES, language_of
-from kamerton.tts.voices.yandex.synthesis import explained
+from kamerton.tts.voices.yandex.synthesis import broken, explained
 from kamerton.tts.voices.yandex.voice import YandexVoice
 from kamerton.vendors.accounts.yandex import YandexAccount
 from kamerton.vendors.check import Check
@@ -65,14 +65,14 @@ async def _first_audio(channel: Any, options: YandexVoiceOptions, metadata: Meta
     call: Any = SynthesizerStub(channel).UtteranceSynthesis(request_of(options, _PROBE, PHONE), metadata=metadata)
     try:
         async for message in call:
-            audio = answer_of(message, 0.0).pcm
-            if is_container(audio):
-                raise VendorError(f"{where} sent a file where samples were asked for; check the endpoint", "broken")
+            audio = b"" if message is None else answer_of(message, 0.0).pcm
+            if message is None or is_container(audio):
+                raise broken(where, "sent something that is no speech")
             if audio:
                 return ", ".join(_told(options))
     finally:
         call.cancel()
-    raise VendorError(f"{where} gave no audio for a word; check voice.yandex.voice and model", "broken")
+    raise broken(where, "gave no audio for a word")
 
 
 def _told(options: YandexVoiceOptions) -> list[str]:

@@ -40,6 +40,11 @@ class Synthesis:
         self._channels = channels
         self._counts = counts
         self.where = f"Yandex SpeechKit at {options.endpoint}"
+        self._closed = False
+
+    def close(self) -> None:
+        """Try nothing once more: the connections are about to be closed."""
+        self._closed = True
 
     async def answers(self, request: Any, pace: Pace) -> AsyncGenerator[Any, None]:
         """Yield the messages that answer a request. Closing it cancels the request at once.
@@ -72,6 +77,8 @@ class Synthesis:
                 return
 
     async def _may_go_better(self, error: VendorError, metadata: Metadata, pace: Pace) -> bool:
+        if self._closed:
+            return False
         if error.fault != "unauthorised":
             return error.fault == "connection" and pace.left_s > 0
         with anyio.move_on_after(pace.left_s):
@@ -96,6 +103,9 @@ class Synthesis:
             call: Any = SynthesizerStub(channel).UtteranceSynthesis(request, metadata=metadata)
             try:
                 while (message := await self._next(call, pace)) is not grpc.aio.EOF:
+                    if message is None:
+                        # So gRPC tells of bytes that are no message.
+                        raise broken(self.where, "sent something that is no answer")
                     yield message
             except grpc.aio.AioRpcError as error:
                 raise explained(call_failed(error, self.where, secrets_of(metadata)), self._options) from None
@@ -123,6 +133,11 @@ class Synthesis:
     @property
     def _no_audio(self) -> str:
         return f"gave no audio within {self._options.first_audio_s:g} s"
+
+
+def broken(where: str, what: str) -> VendorError:
+    """What came makes no sense."""
+    return VendorError(f"{where} {what}; a fault of the service, or of something between", "broken")
 
 
 def explained(error: VendorError, options: YandexVoiceOptions) -> VendorError:

@@ -20,7 +20,7 @@ from kamerton.tts.voices.yandex.engine import LONGEST_REQUEST, YandexVoiceOption
 from kamerton.tts.voices.yandex.messages import Passage, answer_of, is_container, passages_of, request_of
 from kamerton.tts.voices.yandex.pace import Pace
 from kamerton.tts.voices.yandex.speakers import language_of
-from kamerton.tts.voices.yandex.synthesis import Synthesis
+from kamerton.tts.voices.yandex.synthesis import Synthesis, broken
 from kamerton.vendors.fair_limiter import FairLimiter
 from kamerton.vendors.usage import Uncounted, Usage, UsageMeter
 from kamerton.vendors.yandex.channels import Channels
@@ -106,6 +106,7 @@ class YandexVoice:
     async def aclose(self) -> None:
         """Cancel the speeches and close the connections. Safe to call twice."""
         self._closed = True
+        self._synthesis.close()
         self._called.set()
         await self._channels.aclose()
         await self._credentials.aclose()
@@ -199,7 +200,7 @@ class YandexVoice:
             raise self._broken("ended a speech before its text was said")
 
     def _broken(self, what: str) -> VendorError:
-        return VendorError(f"{self._synthesis.where} {what}; a fault of the service or of something between", "broken")
+        return broken(self._synthesis.where, what)
 
     def _record(self, text: str) -> None:
         """Both, because the vendor is paid by the request and others by the character."""
