@@ -65,7 +65,7 @@ class YandexSttOptions:
     """A session of this age, or with so much audio, is replaced between two turns; 30 to 270."""
     first_answer_s: float = 5.0
     """Longest wait for an answer while audio is sent; then the session is replaced."""
-    final_s: float = 2.5
+    final_s: float = 1.5
     """Longest wait for a turn's final in one session; then the last hypothesis counts if it covers the turn, else the
     turn is sent anew."""
     turn_s: float = 6.0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -15,6 +16,9 @@ from kamerton.stt.yandex.streamer import YandexSTTStreamer
 from kamerton.vendors.usage import Uncounted, UsageMeter
 from kamerton.vendors.yandex.channels import Channels
 from kamerton.vendors.yandex.credentials import YandexCredentials
+
+if TYPE_CHECKING:
+    import grpc.aio
 
 _RATES_HZ = (8000, 16000, 48000)
 
@@ -31,6 +35,7 @@ class YandexSpeechToText:
         language: of the assistant; sessions begin with it.
         roots: certificates as `read_roots` gives them.
         usage: is told of the audio that was sent.
+        connect: makes a channel to a service in this process, in place of a connection to the endpoint.
     """
 
     def __init__(
@@ -41,6 +46,7 @@ class YandexSpeechToText:
         language: str = "ru",
         roots: bytes | None = None,
         usage: UsageMeter | None = None,
+        connect: Callable[[], grpc.aio.Channel] | None = None,
     ) -> None:
         if language not in CODES:
             raise ConfigurationError(refusal(language))
@@ -48,7 +54,7 @@ class YandexSpeechToText:
         self._credentials = credentials
         self._language_code = CODES[language]
         self._usage = usage or Uncounted()
-        self._channels = Channels(options.where, roots, streams_each=options.calls_per_connection)
+        self._channels = Channels(options.where, roots, streams_each=options.calls_per_connection, connect=connect)
 
     @property
     def name(self) -> str:

@@ -6,13 +6,13 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 
 from kamerton.domain.audio import AudioFormat, AudioFrame
 from kamerton.domain.errors import ConfigurationError, VendorError
-from kamerton.domain.recognition import RecognitionHint, SttEvent, SttFailed, SttReconnected
+from kamerton.domain.recognition import RecognitionHint, SttEvent, SttReconnected
 from kamerton.stt.event_box import EventBox
 from kamerton.stt.yandex.messages import answer_of, first_message, message_of
 from kamerton.stt.yandex.options import YandexSttOptions
@@ -76,10 +76,12 @@ class YandexSTTStreamer:
         self._turns = SpeechKitTurns(options, audio_format)
         self._events = EventBox()
         self._wake = anyio.Event()
-        self._loss: tuple[SttEvent, VendorError] | None = None
+        self._lost = False
         self._closed = False
         self._failures = 0
-        self._renewed_token = False
+        self._let_in_anew = False
+        """Other credentials were got since a session last worked."""
+        self._at_once = False
         self._where = f"Yandex SpeechKit at {options.endpoint}"
         self.sessions = 0
         """Sessions that were opened for this call."""
@@ -118,18 +120,8 @@ class YandexSTTStreamer:
         self._wake.set()
 
     def __aiter__(self) -> AsyncIterator[SttEvent]:
-        return self
-
-    async def __anext__(self) -> SttEvent:
-        """The next event.
-
-        Raises:
-            VendorError: the service is lost for this call; everything that it told before was taken.
-        """
-        event = await anext(self._events)
-        if self._loss is not None and event is self._loss[0]:
-            raise self._loss[1]
-        return event
+        """Raises `VendorError` when the service is lost for this call and everything before was taken."""
+        return self._events
 
     def close(self) -> None:
         """Take nothing more and end the iteration. Safe to call twice."""
@@ -142,7 +134,7 @@ class YandexSTTStreamer:
     async def run(self) -> None:
         """Keep a session open until cancelled, or until the service is lost."""
         broken: SttReconnected | None = None
-        while self._loss is None:
+        while not self._lost:
             try:
                 reason = await self._session(broken)
             except VendorError as failure:
@@ -172,7 +164,9 @@ class YandexSTTStreamer:
             try:
                 return await self._serve(connection)
             except VendorError as failure:
-                await self._judge(connection, channel, failure)
+                self._judge(connection, channel, failure)
+                if failure.fault == "unauthorised" and not self._let_in_anew:
+                    self._let_in_anew = self._at_once = await self._credentials.refused(metadata)
                 raise
             finally:
                 call.cancel()
@@ -256,32 +250,29 @@ class YandexSTTStreamer:
             await anyio.sleep(self._options.write_s)
             raise cut_off(self._where, "broke off the session") from None
 
-    async def _judge(self, connection: _Connection, channel: grpc.aio.Channel, failure: VendorError) -> None:
-        """What a failed session says of its connection and of the credentials."""
+    def _judge(self, connection: _Connection, channel: grpc.aio.Channel, failure: VendorError) -> None:
+        """What a failed session says of its connection, and of those that failed before it."""
         extra = {"reason": str(failure), "session": connection.uuid, "turn": self._turns.turn}
         log.warning("a session of SpeechKit failed", extra=extra)
         if failure.fault == "timeout":
             self._channels.distrust(channel)
         stood_s = self._loop.time() - connection.opened_s
         if self._turns.worked or (stood_s > _SETTLED_S and failure.fault not in ("timeout", "unauthorised")):
-            self._failures, self._renewed_token = 0, False
-        if failure.fault == "unauthorised" and not self._renewed_token:
-            self._renewed_token = await self._credentials.refused(connection.metadata)
-            if self._renewed_token:
-                return
+            self._failures, self._let_in_anew = 0, False
+
+    async def _recover(self, failure: VendorError) -> None:
+        """Give the service up, or wait a little before the next attempt; turns that wait too long fail meanwhile."""
+        if self._at_once:
+            self._at_once = False
+            return
         self._failures += 1
         asked_s = failure.retry_after_s or 0.0
         lasting = failure.fault in ("unauthorised", "quota") or asked_s > _SHORT_WAIT_S
         if lasting or self._failures >= self._options.attempts:
             self._lose(failure)
-
-    async def _recover(self, failure: VendorError) -> None:
-        """Wait a little before the next attempt; turns that wait too long fail meanwhile."""
-        if self._loss is None and failure.fault != "unauthorised" and self._failures >= self._options.attempts:
-            self._lose(failure)
-        wait_s = _BACK_OFF_S * 2 ** (self._failures - 1) if self._failures else 0.0
-        until_s = self._loop.time() + max(wait_s, failure.retry_after_s or 0.0)
-        while self._loss is None and (now_s := self._loop.time()) < until_s:
+            return
+        until_s = self._loop.time() + max(_BACK_OFF_S * 2 ** (self._failures - 1), asked_s)
+        while (now_s := self._loop.time()) < until_s:
             self._tell(self._turns.overdue(now_s)[0])
             await anyio.sleep_until(min(until_s, max(self._turns.due_s(), now_s + 0.01)))
 
@@ -291,9 +282,8 @@ class YandexSTTStreamer:
 
     def _lose(self, failure: VendorError) -> None:
         """The service is given up: the iteration raises once what was told is taken."""
-        if self._loss is None:
-            self._loss = (SttFailed(self._turns.turn, "the recogniser is lost"), failure)
-            self._events.put(self._loss[0])
+        self._lost = True
+        self._events.fail(failure)
 
     def _tell(self, events: Sequence[SttEvent]) -> None:
         for event in events:

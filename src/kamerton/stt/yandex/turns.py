@@ -56,6 +56,8 @@ class _Session:
     worked: bool = False
     seen: deque[tuple[int, int, str]] = field(default_factory=lambda: deque(maxlen=_SEEN))
     last_over_ms: int | None = None
+    passed_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_SEEN))
+    """Ends that were not confirmed in time, of turns that were none."""
 
 
 class SpeechKitTurns:
@@ -170,6 +172,8 @@ class SpeechKitTurns:
             Audio without a final that is not kept any more, in ms.
         """
         self._session = None
+        # No normalised words follow from a session that is gone: the raw ones are due at once.
+        self._refining = [(0.0, utterance.settle_raw()) for _, utterance in self._refining]
         self._waiting = deque(utterance for utterance in self._waiting if not utterance.dropped)
         return sum(utterance.start_over() for utterance in self._waiting)
 
@@ -178,7 +182,7 @@ class SpeechKitTurns:
         session = self._session
         if session is None:
             return ""
-        idle = not any(utterance.begun_ms is not None for utterance in self._waiting)
+        idle = not self._refining and not any(utterance.begun_ms is not None for utterance in self._waiting)
         if idle and self.language not in (None, session.language):
             return "another language is spoken"
         age_s = max(now_s - session.opened_s, session.sent_ms / 1000)
@@ -221,19 +225,23 @@ class SpeechKitTurns:
         """What did not come in time: the outcomes that this makes, and why the session is to be left, if it is."""
         events: list[SttEvent] = [_final(utterance) for until_s, utterance in self._refining if until_s <= now_s]
         self._refining = [(until_s, utterance) for until_s, utterance in self._refining if until_s > now_s]
-        options, trouble = self._options, ""
+        options, session, trouble = self._options, self._session, ""
         for utterance in tuple(self._waiting):
             late = utterance.end_sent_ms is not None and now_s >= utterance.end_sent_s + options.final_s
+            if late and utterance.dropped and utterance.covered and session is not None:
+                # Nobody waits for its words; whether ends of mere noise are confirmed is not documented.
+                self._waiting.remove(utterance)
+                session.passed_ms.append(utterance.end_sent_ms or 0.0)
+                continue
             given_up = utterance.ended_s is not None and now_s >= utterance.ended_s + options.turn_s
             if late or given_up:
                 trouble = f"gave no final within {options.final_s if late else options.turn_s:g} s"
             if (late and utterance.covered and not utterance.dropped) or given_up:
                 self._waiting.remove(utterance)
                 events.append(_final(utterance) if utterance.covered else _failed(utterance, options.turn_s))
-        session = self._session
-        if session is not None and session.unanswered_s is not None and not trouble:
-            if now_s >= session.unanswered_s + options.first_answer_s:
-                trouble = f"answered nothing for {options.first_answer_s:g} s"
+        since_s = session.unanswered_s if session is not None else None
+        if not trouble and since_s is not None and now_s >= since_s + options.first_answer_s:
+            trouble = f"answered nothing for {options.first_answer_s:g} s"
         return events, trouble
 
     def answer(self, answer: Answer, now_s: float) -> list[SttEvent]:
@@ -334,7 +342,8 @@ class SpeechKitTurns:
     def _over(self, session: _Session, current: Utterance | None, time_ms: int, now_s: float) -> list[SttEvent]:
         pending = [utterance for utterance in self._waiting if utterance.end_sent_ms is not None]
         ends = [abs((utterance.end_sent_ms or 0.0) - time_ms) <= _SAME_END_MS for utterance in pending]
-        if time_ms == session.last_over_ms and not any(ends):
+        passed = any(abs(end_ms - time_ms) <= _SAME_END_MS for end_ms in session.passed_ms)
+        if not any(ends) and (passed or time_ms == session.last_over_ms):
             return []
         session.last_over_ms = time_ms
         if not pending:

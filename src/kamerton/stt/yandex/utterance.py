@@ -177,13 +177,17 @@ class Utterance:
         loose = [part.refined or part.raw for part in self._parts if not part.firm]
         self._hypothesis = " ".join(text for text in (*loose, self._hypothesis) if text)
         self._parts = [part for part in self._parts if part.firm]
-        for part in self._parts:
-            # Indices start anew as well, and no refinement follows from a session that is gone.
-            part.refined = part.raw if part.refined is None else part.refined
+        self.settle_raw()
         lost_ms, self._irrecoverable_ms = self._irrecoverable_ms, 0.0
         self._sent_bytes, self.begun_ms, self.end_sent_ms = 0, None, None
         self.flush = self.paused_ms is not None
         return lost_ms
+
+    def settle_raw(self) -> Utterance:
+        """No normalised words follow, and indices start anew: what has none stays as it is."""
+        for part in self._parts:
+            part.refined = part.raw if part.refined is None else part.refined
+        return self
 
     def _advance(self, count: int) -> None:
         """Forget the first bytes, which were sent."""

@@ -127,10 +127,6 @@ class YandexCredentials:
             return False
         return sent != f"{self._scheme} {(await self._renewed(held)).value}"
 
-    def scrubbed(self, text: str) -> str:
-        """A text of somebody else, without the secret should it repeat it."""
-        return text.replace(self._held.value, "…") if self._held is not None and self._held.value else text
-
     async def aclose(self) -> None:
         """Free the connection to IAM."""
         if self._source is not None:

@@ -45,7 +45,7 @@ _NO_SUCH_MESSAGE: Final = ("deserializ", "parsing", "compress")
 _HTTP_STATUS: Final = "http2 header with status: "
 
 
-class CutOff(Exception):  # noqa: N818 - no failure by itself: how one looks to gRPC
+class CutOff(Exception):
     """The server cancelled the call."""
 
 

@@ -23,6 +23,8 @@ from kamerton.domain.foreign_text import LONGEST_REMARK, shown_line
 if TYPE_CHECKING:
     import httpx2
 
+AUDIENCE: Final = "https://iam.api.cloud.yandex.net/iam/v1/tokens"
+"""Whom a JWT must be meant for, wherever the exchange is reached."""
 LONGEST_TOKEN_S: Final = 12 * 3600.0
 """IAM tokens live so long at most."""
 _SHORTEST_TOKEN_S: Final = 120.0
@@ -72,7 +74,7 @@ class ServiceAccountKey:
             )
         return cls(fields["id"], fields["service_account_id"], fields["private_key"])
 
-    def signed_request(self, audience: str, now: datetime) -> str:
+    def signed_request(self, now: datetime) -> str:
         """The JWT that asks for a token. A millisecond or two of CPU, more the first time.
 
         Raises:
@@ -81,7 +83,7 @@ class ServiceAccountKey:
         import jwt
 
         issued = now - _JWT_BACKDATED
-        claims = {"iss": self.account_id, "aud": audience, "iat": issued, "exp": issued + _JWT_LIFE}
+        claims = {"iss": self.account_id, "aud": AUDIENCE, "iat": issued, "exp": issued + _JWT_LIFE}
         # The vendor's file opens with a line of warning above the PEM.
         pem = self.private_key[max(0, self.private_key.find("-----BEGIN")) :]
         try:
@@ -120,7 +122,7 @@ class IamExchange:
         import httpx2
 
         # Signing and certificates take milliseconds of CPU; both happen once an hour.
-        signed = await anyio.to_thread.run_sync(self._key.signed_request, self._url, datetime.now(UTC))
+        signed = await anyio.to_thread.run_sync(self._key.signed_request, datetime.now(UTC))
         if self._client is None:
             self._client = await anyio.to_thread.run_sync(lambda: httpx2.AsyncClient(timeout=self._timeout_s))
         try:
