@@ -86,6 +86,7 @@ async def _pass_on(source: SocketStream, target: SocketStream) -> None:
     try:
         async for data in source:
             await target.send(data)
+        await target.send_eof()
     except (anyio.BrokenResourceError, anyio.ClosedResourceError):
         return
 
