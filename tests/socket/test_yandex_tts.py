@@ -237,6 +237,15 @@ async def test_a_service_slower_than_speech_is_given_up() -> None:
         assert "fell more than 0.4 s behind" in str(error)
 
 
+async def test_a_speech_that_was_said_to_its_last_word_needs_no_end(caplog: pytest.LogCaptureFixture) -> None:
+    async with stage(SpeechKitScript(troubles=(Trouble("no_end"),)), quick_start=False) as at:
+        assert await at.say() == TEXT
+        assert "a speech was not ended" in caplog.text
+    script = SpeechKitScript(times="none", troubles=(Trouble("no_end"),))
+    async with stage(script, quick_start=False) as at:
+        await failure(at, "timeout")
+
+
 async def test_a_text_that_breaks_off_is_an_error_of_its_own() -> None:
     async def pieces() -> AsyncIterator[str]:
         yield "Добрый день! Вас "

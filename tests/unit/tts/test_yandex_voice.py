@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from yandex.cloud.ai.tts.v3 import tts_pb2 as tts
 
 from kamerton.domain.errors import ConfigurationError, EngineError
 from kamerton.tts.voices.yandex.engine import YandexVoiceOptions
@@ -125,33 +126,28 @@ async def test_no_word_is_lost_and_no_request_too_long(text: str, longest: int, 
     assert [char for char in said if char.isalpha()] == [char for char in text if char.isalpha()]
 
 
-class Timing:
-    def __init__(self, word: str, start_ms: int, length_ms: int = 100) -> None:
-        self.word, self.start_ms, self.length_ms = word, start_ms, length_ms
+def message(*timings: tuple[str, int], chunk_type: str = "AUDIO_TEXT_COMBINED") -> Any:
+    """As the vendor sends it: words with when they begin."""
+    answer = tts.UtteranceSynthesisResponse()
+    answer.chunk_type = answer.ChunkType.Value(chunk_type)
+    for word, start_ms in timings:
+        answer.word_timings.add(word=word, start_ms=start_ms, length_ms=100)
+    return answer
 
 
-class Message:
-    NO_SPEAKABLE_TEXT = 4
-
-    def __init__(self, *timings: Timing, chunk_type: int = 3) -> None:
-        self.word_timings = timings
-        self.chunk_type = chunk_type
-        self.audio_chunk = type("Audio", (), {"data": b"\x01\x02"})
-
-
-def starts(message: Message, before_ms: float) -> tuple[float, ...]:
-    alignment = answer_of(message, before_ms).alignment
+def starts(before_ms: float, *timings: tuple[str, int]) -> tuple[float, ...]:
+    alignment = answer_of(message(*timings), before_ms).alignment
     assert alignment is not None
     return alignment.starts_ms
 
 
 def test_times_count_from_the_start_of_their_audio_however_they_are_told() -> None:
-    assert starts(Message(Timing("раз", 0), Timing("два", 300)), 0.0) == (0, 300)
-    assert starts(Message(Timing("раз", 1000), Timing("два", 1300)), 1000.0) == (0, 300)
-    assert starts(Message(Timing("раз", 0), Timing("два", 300)), 1000.0) == (0, 300), "told from the message's start"
-    assert starts(Message(Timing("", 0), Timing("два", 950)), 1000.0) == (-50,), "told a little early"
-    assert answer_of(Message(), 0.0).alignment is None
-    assert answer_of(Message(chunk_type=4), 0.0).silent
+    assert starts(0.0, ("раз", 0), ("два", 300)) == (0, 300)
+    assert starts(1000.0, ("раз", 1000), ("два", 1300)) == (0, 300)
+    assert starts(1000.0, ("раз", 0), ("два", 300)) == (0, 300), "told from the message's start"
+    assert starts(1000.0, ("", 0), ("два", 950)) == (-50,), "told a little early"
+    assert answer_of(message(), 0.0).alignment is None
+    assert answer_of(message(chunk_type="NO_SPEAKABLE_TEXT"), 0.0).silent
 
 
 def test_files_are_known_from_samples() -> None:

@@ -9,7 +9,8 @@ from kamerton.domain.errors import ConfigurationError
 from kamerton.tts.voices.yandex.engine import YandexVoiceOptions
 from kamerton.tts.voices.yandex.messages import answer_of, is_container, request_of
 from kamerton.tts.voices.yandex.speakers import LANGUAGES, language_of
-from kamerton.tts.voices.yandex.synthesis import broken, explained
+from kamerton.tts.voices.yandex.synthesis import explained
+from kamerton.tts.voices.yandex.utterance import broken
 from kamerton.tts.voices.yandex.voice import YandexVoice
 from kamerton.vendors.accounts.yandex import YandexAccount
 from kamerton.vendors.check import Check

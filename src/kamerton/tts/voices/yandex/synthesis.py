@@ -7,7 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -15,9 +15,13 @@ from kamerton.domain.errors import VendorError
 from kamerton.tts.voices.yandex.engine import YandexVoiceOptions
 from kamerton.tts.voices.yandex.pace import Pace
 from kamerton.tts.voices.yandex.speakers import known_roles
+from kamerton.tts.voices.yandex.utterance import broken
 from kamerton.vendors.yandex.channels import Channels
 from kamerton.vendors.yandex.credentials import Metadata, YandexCredentials, secrets_of
 from kamerton.vendors.yandex.failures import CutOff, answered, call_failed, cut_off, timed_out
+
+if TYPE_CHECKING:
+    import grpc.aio
 
 _log = logging.getLogger(__name__)
 
@@ -107,14 +111,18 @@ class Synthesis:
                         # So gRPC tells of bytes that are no message.
                         raise broken(self.where, "sent something that is no answer")
                     yield message
-            except grpc.aio.AioRpcError as error:
-                raise explained(call_failed(error, self.where, secrets_of(metadata)), self._options) from None
-            except VendorError as error:
-                if error.fault in ("timeout", "connection"):
+            except (grpc.aio.AioRpcError, VendorError) as error:
+                failure = self._told(error, metadata)
+                if failure.fault in ("timeout", "connection"):
                     self._channels.distrust(channel)
-                raise
+                raise failure from None
             finally:
                 call.cancel()
+
+    def _told(self, error: grpc.aio.AioRpcError | VendorError, metadata: Metadata) -> VendorError:
+        if isinstance(error, VendorError):
+            return error
+        return explained(call_failed(error, self.where, secrets_of(metadata)), self._options)
 
     async def _next(self, call: Any, pace: Pace) -> Any:
         """The next message, or the end."""
@@ -133,11 +141,6 @@ class Synthesis:
     @property
     def _no_audio(self) -> str:
         return f"gave no audio within {self._options.first_audio_s:g} s"
-
-
-def broken(where: str, what: str) -> VendorError:
-    """What came makes no sense."""
-    return VendorError(f"{where} {what}; a fault of the service, or of something between", "broken")
 
 
 def explained(error: VendorError, options: YandexVoiceOptions) -> VendorError:

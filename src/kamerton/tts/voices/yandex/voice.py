@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
@@ -15,24 +16,21 @@ from kamerton.domain.audio import SAMPLE_BYTES, AudioFormat
 from kamerton.domain.errors import EngineError, VendorError
 from kamerton.domain.synthesis import SpeechChunk, TtsCapabilities
 from kamerton.tts.clauses import pause_after_ms
-from kamerton.tts.voices.spoken_words import SpokenWords
 from kamerton.tts.voices.yandex.engine import LONGEST_REQUEST, YandexVoiceOptions
-from kamerton.tts.voices.yandex.messages import Passage, answer_of, is_container, passages_of, request_of
+from kamerton.tts.voices.yandex.messages import Passage, passages_of, request_of
 from kamerton.tts.voices.yandex.pace import Pace
 from kamerton.tts.voices.yandex.speakers import language_of
-from kamerton.tts.voices.yandex.synthesis import Synthesis, broken
+from kamerton.tts.voices.yandex.synthesis import Synthesis
+from kamerton.tts.voices.yandex.utterance import Utterance
 from kamerton.vendors.fair_limiter import FairLimiter
 from kamerton.vendors.usage import Uncounted, Usage, UsageMeter
 from kamerton.vendors.yandex.channels import Channels
 from kamerton.vendors.yandex.credentials import YandexCredentials
 
+_log = logging.getLogger(__name__)
+
 RATES_HZ: Final = (8000, 16000)
 """Rates of calls; the vendor makes 8 to 48 kHz, so nothing is resampled."""
-_LEAST_MS_PER_LETTER: Final = 15.0
-"""Audio that is shorter was cut off: a fast reader takes 50."""
-_MOST_MS_PER_LETTER: Final = 700.0
-_MOST_MS: Final = 15_000.0
-"""Audio beyond so much for each letter and this together is no speech of the text."""
 
 
 class YandexVoice:
@@ -160,47 +158,22 @@ class YandexVoice:
 
     async def _said(self, passage: Passage, audio_format: AudioFormat) -> AsyncGenerator[SpeechChunk, None]:
         """One request's audio; none for a passage in which the vendor finds nothing to say."""
-        options, text = self._options, passage.text
-        pace, words = Pace(options.first_audio_s, options.gap_s), SpokenWords(audio_format)
-        for clause in passage.clauses:
-            words.add(clause)
+        options, text, where = self._options, passage.text, self._synthesis.where
+        pace = Pace(options.first_audio_s, options.gap_s)
+        utterance = Utterance(passage, audio_format, options.speed, pace, where)
         self._record(text)
-        silent = False
         try:
             async with aclosing(self._synthesis.answers(request_of(options, text, audio_format), pace)) as messages:
                 async for message in messages:
-                    before = words.samples
-                    answer = answer_of(message, audio_format.duration_ms(before))
-                    silent = silent or answer.silent
-                    self._refuse_files(answer.pcm, before)
-                    chunks = words.push(answer.pcm, answer.alignment)
-                    pace.earn(audio_format.duration_ms(words.samples - before) / 1000)
-                    self._refuse_floods(text, audio_format.duration_ms(words.samples))
-                    for chunk in chunks:
+                    for chunk in utterance.take(message):
                         yield chunk
-        except VendorError:
+        except VendorError as error:
             self._check_open()
-            raise
-        if not silent or words.samples:
-            self._refuse_shortness(text, audio_format.duration_ms(words.samples))
-            for chunk in words.rest():
-                yield chunk
-
-    def _refuse_files(self, audio: bytes, before: int) -> None:
-        if not before and is_container(audio):
-            raise self._broken("sent a file where samples were asked for")
-
-    def _refuse_floods(self, text: str, length_ms: float) -> None:
-        if length_ms > _MOST_MS + _MOST_MS_PER_LETTER * len(text) / min(1.0, self._options.speed):
-            raise self._broken("does not stop to send audio")
-
-    def _refuse_shortness(self, text: str, length_ms: float) -> None:
-        letters = sum(char.isalnum() for char in text)
-        if length_ms <= 0 or length_ms < _LEAST_MS_PER_LETTER * letters / max(1.0, self._options.speed):
-            raise self._broken("ended a speech before its text was said")
-
-    def _broken(self, what: str) -> VendorError:
-        return broken(self._synthesis.where, what)
+            if error.fault not in ("timeout", "connection") or not utterance.complete:
+                raise
+            _log.warning("a speech was not ended", extra={"service": where, "reason": str(error)})
+        for chunk in utterance.rest():
+            yield chunk
 
     def _record(self, text: str) -> None:
         """Both, because the vendor is paid by the request and others by the character."""

@@ -113,7 +113,7 @@ class _Synthesizer:
         await anyio.sleep(self._script.first_audio_s)
         speed = float(seen.hints.get("speed", 1.0))
         for number, piece in enumerate(pieces_of(seen.text, seen.rate_hz, self._script, speed)):
-            if trouble is not None and trouble.after == number:
+            if trouble is not None and trouble.kind != "no_end" and trouble.after == number:
                 async for message in self._troubled(trouble, piece, seen, context):
                     yield message
                 return
@@ -123,6 +123,8 @@ class _Synthesizer:
                 yield message
             seen.pieces += 1
             self._seen.note()
+        if trouble is not None and trouble.kind == "no_end":
+            await anyio.sleep_forever()
 
     def _messages(self, piece: SpokenPiece, model: str) -> Sequence[Any]:
         parts = odd_parts(piece.pcm) if self._script.odd_bytes else (piece.pcm,)

@@ -8,7 +8,7 @@ from typing import Literal
 
 import anyio
 
-TroubleKind = Literal["refuse", "hang", "short", "garbage", "wav", "flood", "drip", "talk"]
+TroubleKind = Literal["refuse", "hang", "short", "garbage", "wav", "flood", "drip", "talk", "no_end"]
 
 RUSSIAN_VOICES: Mapping[str, tuple[str, ...]] = {
     "marina": ("neutral", "whisper", "friendly"),
@@ -23,7 +23,7 @@ class Trouble:
 
     `refuse` ends the request with `status`; `hang` sends nothing more; `short` ends it as if all were said; `garbage`
     sends bytes that are no message; `wav` sends a file instead of samples; `flood` never stops to send audio; `drip`
-    sends a sample every 20 ms; `talk` sends text without audio every 20 ms.
+    sends a sample every 20 ms; `talk` sends text without audio every 20 ms; `no_end` sends all, and then nothing.
     """
 
     kind: TroubleKind
