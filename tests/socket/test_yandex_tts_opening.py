@@ -94,6 +94,47 @@ async def test_a_token_that_is_refused_is_read_again_from_its_file(tmp_path: Pat
         assert at.voice.figures["second_attempts"] == 1
 
 
+async def test_a_token_that_cannot_be_read_any_more_is_told_to_the_chain(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("t1.old")
+    async with stage(account=YandexAccount(iam_token_file=file)) as at:
+        file.unlink()
+        _, error = await at.until_failure()
+        assert isinstance(error, VendorError)
+        assert error.fault == "unauthorised"
+        assert str(file) in str(error)
+
+
+async def test_only_what_the_vendor_may_have_served_is_counted() -> None:
+    troubles = (Trouble("refuse", status="RESOURCE_EXHAUSTED"), Trouble("hang"))
+    async with stage(SpeechKitScript(troubles=troubles), quick_start=False) as at:
+        await at.until_failure()
+        assert at.bill.of("requests") == 0
+        await at.until_failure()
+        assert at.bill.of("requests") == 1
+        speech = at.voice.speak(TEXT, language="ru", audio_format=PHONE)
+        await anext(speech)
+        await speech.aclose()
+        assert at.bill.of("requests") == 2
+    async with stage(endpoint="127.0.0.1:9") as at:
+        await at.until_failure()
+        assert at.bill.of("requests") == 0
+
+
+async def test_a_connection_that_was_long_unused_is_replaced_when_a_call_rings() -> None:
+    async with stage(relayed=True, idle_s=0.0) as at, anyio.create_task_group() as group:
+        await group.start(at.voice.run)
+        assert at.relay is not None
+        assert await at.say() == TEXT
+        at.voice.expect(1)
+        with anyio.fail_after(5):
+            await at.relay.until_connections(2)
+            await at.relay.until_open(1)
+        assert await at.say() == TEXT
+        assert at.relay.connections == 2
+        await at.voice.aclose()
+
+
 async def test_a_call_that_rings_connects_before_anything_is_said() -> None:
     async with stage(relayed=True) as at, anyio.create_task_group() as group:
         await group.start(at.voice.run)

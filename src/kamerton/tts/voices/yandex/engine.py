@@ -56,6 +56,9 @@ class YandexVoiceOptions:
     """How far the audio may fall behind the voice that it is for."""
     queue_s: float = 4.0
     """Longest wait for one of the `concurrency` places."""
+    idle_s: float = 60.0
+    """A connection that was not used for so long is replaced when a call begins to ring: something on the way may have
+    forgotten it. 0: always."""
     requests_per_connection: int = 50
     """Requests at once that share a connection; further ones open another."""
     endpoint: str = "tts.api.cloud.yandex.net:443"
@@ -115,6 +118,7 @@ _RANGES: Final[tuple[tuple[str, float, float], ...]] = (
     ("first_audio_s", 0.1, 30.0),
     ("gap_s", 0.1, 30.0),
     ("queue_s", 0.1, 30.0),
+    ("idle_s", 0.0, 3600.0),
     ("requests_per_connection", 1, 1000),
 )
 

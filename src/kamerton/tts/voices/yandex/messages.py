@@ -21,6 +21,7 @@ from kamerton.tts.voices.yandex.engine import YandexVoiceOptions
 
 _MARKUP: Final = re.compile(r"sil<\[[^\]]*\]>|<\[[^\]]*\]>|[+*\[\]<>{}|\\]+")
 """The vendor reads every text as marked up: stress, pauses, emphasis, phonemes (its page on TTS markup)."""
+_STRESS: Final = re.compile(r"\+(?=[аеёиоуыэюя])", re.IGNORECASE)
 _CONTAINERS: Final = (b"RIFF", b"OggS", b"ID3")
 _SLACK_MS: Final = 100.0
 
@@ -41,7 +42,7 @@ class Passage:
 def sendable(text: str) -> str:
     """A text without markup and control characters; empty when it has nothing to say."""
     visible = "".join(" " if unicodedata.category(char)[0] == "C" else char for char in text)
-    plain = " ".join(_MARKUP.sub(" ", visible).split())
+    plain = " ".join(_MARKUP.sub(" ", _STRESS.sub("", visible)).split())
     return plain if any(char.isalnum() for char in plain) else ""
 
 

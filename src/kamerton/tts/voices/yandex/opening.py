@@ -49,13 +49,14 @@ async def check_voice(options: YandexVoiceOptions, context: EngineContext) -> Ch
     async def probe(channels: Channels, metadata: Metadata) -> str:
         import grpc.aio
 
-        context.usage.record(Usage("voice", "yandex", "characters", len(_PROBE), options.model))
-        context.usage.record(Usage("voice", "yandex", "requests", 1, options.model))
         async with channels.channel() as channel:
             try:
-                return await _first_audio(channel, options, metadata, where)
+                told = await _first_audio(channel, options, metadata, where)
             except grpc.aio.AioRpcError as error:
                 raise explained(call_failed(error, where, secrets_of(metadata)), options) from None
+        context.usage.record(Usage("voice", "yandex", "characters", len(_PROBE), options.model))
+        context.usage.record(Usage("voice", "yandex", "requests", 1, options.model))
+        return told
 
     return await checked("tts", options.where, context, options.first_audio_s, probe)
 

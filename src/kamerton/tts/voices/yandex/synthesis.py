@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from kamerton.domain.errors import VendorError
+from kamerton.domain.errors import ConfigurationError, VendorError
 from kamerton.tts.voices.yandex.engine import YandexVoiceOptions
 from kamerton.tts.voices.yandex.pace import Pace
 from kamerton.tts.voices.yandex.speakers import known_roles
@@ -85,8 +85,11 @@ class Synthesis:
             return False
         if error.fault != "unauthorised":
             return error.fault == "connection" and pace.left_s > 0
-        with anyio.move_on_after(pace.left_s):
-            return await self._credentials.refused(metadata)
+        try:
+            with anyio.move_on_after(pace.left_s):
+                return await self._credentials.refused(metadata)
+        except ConfigurationError as unreadable:
+            raise self._locked_out(unreadable) from None
         return False
 
     async def _metadata(self, pace: Pace) -> Metadata:
@@ -96,8 +99,14 @@ class Synthesis:
                 return await self._credentials.metadata()
         except TimeoutError:
             raise timed_out(self.where, "could not be asked: no IAM token came in time") from None
+        except ConfigurationError as error:
+            raise self._locked_out(error) from None
         finally:
             pace.spend(anyio.current_time() - started_s)
+
+    def _locked_out(self, error: ConfigurationError) -> VendorError:
+        """A secret that cannot be read any more, which the next voice does not need."""
+        return VendorError(f"{self.where} was not asked: {error}", "unauthorised")
 
     async def _attempt(self, request: Any, metadata: Metadata, pace: Pace) -> AsyncGenerator[Any, None]:
         import grpc.aio

@@ -36,6 +36,8 @@ class Utterance:
         self._where = where
         self._letters = sum(char.isalnum() for char in passage.text)
         self._silent = False
+        self.begun = False
+        """Whether the vendor answered."""
         self._last_end_ms: float | None = None
         self._words = SpokenWords(audio_format)
         for clause in passage.clauses:
@@ -53,6 +55,7 @@ class Utterance:
         Raises:
             VendorError: it is no speech of the text.
         """
+        self.begun = True
         before_ms = self._length_ms
         answer = answer_of(message, before_ms)
         self._silent = self._silent or answer.silent

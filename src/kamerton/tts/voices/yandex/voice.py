@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
@@ -29,6 +30,8 @@ from kamerton.vendors.yandex.credentials import YandexCredentials
 
 _log = logging.getLogger(__name__)
 
+_NOT_SERVED: Final = ("connection", "unauthorised", "quota", "rate_limited", "rejected")
+"""A request that fails so before any answer costs nothing."""
 RATES_HZ: Final = (8000, 16000)
 """Rates of calls; the vendor makes 8 to 48 kHz, so nothing is resampled."""
 
@@ -61,6 +64,7 @@ class YandexVoice:
         self._counts: Counter[str] = Counter(requests=0, second_attempts=0)
         self._synthesis = Synthesis(options, credentials, self._channels, self._counts)
         self._called = anyio.Event()
+        self._used_s = -math.inf
         self._closed = False
 
     @property
@@ -98,8 +102,16 @@ class YandexVoice:
             await self._called.wait()
             self._called = anyio.Event()
             if not self._closed:
-                async with self._channels.channel() as channel:
-                    channel.get_state(try_to_connect=True)
+                await self._connect()
+
+    async def _connect(self) -> None:
+        """Begin to connect, unless there is a connection that was used lately."""
+        if self._channels.connections and anyio.current_time() >= self._used_s + self._options.idle_s:
+            async with self._channels.channel() as channel:
+                self._channels.distrust(channel)
+        async with self._channels.channel() as channel:
+            channel.get_state(try_to_connect=True)
+        self._used_s = anyio.current_time()
 
     async def aclose(self) -> None:
         """Cancel the speeches and close the connections. Safe to call twice."""
@@ -161,17 +173,22 @@ class YandexVoice:
         options, text, where = self._options, passage.text, self._synthesis.where
         pace = Pace(options.first_audio_s, options.gap_s)
         utterance = Utterance(passage, audio_format, options.speed, pace, where)
-        self._record(text)
+        served = True
         try:
             async with aclosing(self._synthesis.answers(request_of(options, text, audio_format), pace)) as messages:
                 async for message in messages:
+                    self._used_s = anyio.current_time()
                     for chunk in utterance.take(message):
                         yield chunk
         except VendorError as error:
+            served = utterance.begun or error.fault not in _NOT_SERVED
             self._check_open()
             if error.fault not in ("timeout", "connection") or not utterance.complete:
                 raise
             _log.warning("a speech was not ended", extra={"service": where, "reason": str(error)})
+        finally:
+            if served:
+                self._record(text)
         for chunk in utterance.rest():
             yield chunk
 

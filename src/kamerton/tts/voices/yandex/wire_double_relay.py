@@ -48,6 +48,11 @@ class Relay:
         self._changed.set()
         self._changed = anyio.Event()
 
+    async def until_connections(self, count: int) -> None:
+        """Wait until so many connections were opened; give it a deadline."""
+        while self.connections < count:
+            await self._changed.wait()
+
     async def until_open(self, count: int) -> None:
         """Wait until so many connections are open; give it a deadline."""
         while self.open != count:
