@@ -1,4 +1,4 @@
-"""Speech that a machine can check: each word has a pitch of its own, so a word that is lost, torn or doubled is seen."""
+"""Speech that a machine can check: a word is a level of its own, so one that is lost, torn or doubled is seen."""
 
 from __future__ import annotations
 
