@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import pytest
 from yandex_speech import WORDS, recogniser
@@ -20,7 +20,7 @@ SECOND: Final = "четыре пять"
 
 
 class TestYandexSpeechKit(ConnectedSttConformance, UtteranceEndingConformance):
-    options: ClassVar[dict[str, object]] = {}
+    options: ClassVar[dict[str, Any]] = {}
 
     @pytest.fixture(params=[PHONE, WIDEBAND], ids=["8 kHz", "16 kHz"])
     async def stt_under_test(self, request: pytest.FixtureRequest) -> AsyncIterator[SttUnderTest]:
@@ -55,7 +55,7 @@ class TestWithEverythingTwice(TestYandexSpeechKit):
 
 
 class TestWithNormalisedWords(TestYandexSpeechKit):
-    options: ClassVar[dict[str, object]] = {"normalization": True}
+    options: ClassVar[dict[str, Any]] = {"normalization": True}
 
     def scripted(self) -> SpeechKitScript:
         return SpeechKitScript(WORDS, own_ends_after_ms=600.0, repeats=True, orphan_refinements=True)

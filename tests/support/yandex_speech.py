@@ -56,7 +56,7 @@ async def recogniser(
     """The adapter as its user gets it."""
     stt = await ENGINE.open(options_for(vendor, **options), context_for(account, meter=meter))
     assert isinstance(stt.name, str)
-    return stt  # type: ignore[no-any-return]
+    return stt
 
 
 @asynccontextmanager

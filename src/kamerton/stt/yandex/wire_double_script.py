@@ -39,6 +39,8 @@ class SpeechKitScript:
     """Added to every time and cursor that it tells."""
     repeats: bool = False
     """Finals, refinements and ends of utterances come twice."""
+    repeats_late: bool = False
+    """All that an end of an utterance gave comes once more, into the next one."""
     orphan_refinements: bool = False
     """Before a final comes a refinement of a final that nobody got."""
     finals_each: int = 0

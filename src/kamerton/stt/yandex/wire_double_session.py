@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from yandex.cloud.ai.stt.v3 import stt_pb2
 
@@ -31,6 +32,7 @@ class SessionCore:
         self._ear: Ear | None = None
         self._final_ms = 0
         self._finals = 0
+        self._late: list[stt_pb2.StreamingResponse] = []
 
     def take(self, request: stt_pb2.StreamingRequest) -> list[stt_pb2.StreamingResponse]:
         """A message from the client.
@@ -51,7 +53,8 @@ class SessionCore:
                 return self._passed(self._ear, request.silence_chunk.duration_ms)
             case "eou":
                 self._seen.ends_asked += 1
-                return list(self._utterance(self._ear)) if self._script.confirms else []
+                self._late = list(self._utterance(self._ear)) if self._script.confirms else []
+                return self._late
         raise EndedWith("INVALID_ARGUMENT", f"{event} is not expected here")
 
     def half_closed(self) -> list[stt_pb2.StreamingResponse]:
@@ -95,6 +98,9 @@ class SessionCore:
 
     def _progress(self, ear: Ear) -> list[stt_pb2.StreamingResponse]:
         """A hypothesis, or an end of an utterance that it finds by itself."""
+        late, self._late = self._late, []
+        if late and self._script.repeats_late:
+            return late
         own = self._script.own_ends_after_ms
         if own is not None and ear.heard and ear.silent_ms >= own:
             return list(self._utterance(ear))
@@ -136,7 +142,7 @@ class SessionCore:
         working = stt_pb2.StatusCode(code_type=stt_pb2.WORKING)
         return stt_pb2.StreamingResponse(session_uuid=stt_pb2.SessionUuid(uuid="stand-in"), status_code=working)
 
-    def _response(self, ear: Ear, **event: object) -> stt_pb2.StreamingResponse:
+    def _response(self, ear: Ear, **event: Any) -> stt_pb2.StreamingResponse:
         skew_ms = self._script.skew_ms
         cursors = stt_pb2.AudioCursors(
             received_data_ms=max(ear.at_ms + skew_ms, 0),
