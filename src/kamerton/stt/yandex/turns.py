@@ -41,6 +41,8 @@ REFINEMENT_S: FinalValue = 0.6
 _SAME_END_MS: FinalValue = 150.0
 """An end of an utterance is confirmed for where we set it, within the audio that was under way."""
 _PASSED_MS: FinalValue = 200.0
+_AHEAD_MS: FinalValue = 100.0
+"""A place so far beyond what was sent is none: the service's times make no sense then."""
 _SEEN: FinalValue = 64
 
 
@@ -251,10 +253,12 @@ class SpeechKitTurns:
             return []
         session.unanswered_s = None
         current = self._current(session, answer.cursors)
+        partial_ms = answer.cursors.partial_ms
+        reach_ms = float(partial_ms) if partial_ms <= session.sent_ms + _AHEAD_MS else None
         match answer:
-            case Hypothesis(cursors, text):
+            case Hypothesis(_, text):
                 session.worked = True
-                return self._hypothesis(current, cursors, text)
+                return self._hypothesis(current, reach_ms, text)
             case FinalPart(cursors, text):
                 session.worked = True
                 return self._final_part(session, current, cursors, text)
@@ -264,7 +268,7 @@ class SpeechKitTurns:
                 session.worked = True
                 return self._over(session, current, time_ms, now_s)
             case _:
-                if current is None or not current.cover(answer.cursors.partial_ms) or current.stable_told:
+                if current is None or reach_ms is None or not current.cover(reach_ms) or current.stable_told:
                     return []
                 return self._stable(current)
 
@@ -300,8 +304,8 @@ class SpeechKitTurns:
             self._waiting.remove(begun.pop(0))
         return begun[0] if begun else None
 
-    def _hypothesis(self, current: Utterance | None, cursors: Cursors, text: str) -> list[SttEvent]:
-        if current is None or not current.hypothesis(text, cursors.partial_ms):
+    def _hypothesis(self, current: Utterance | None, reach_ms: float | None, text: str) -> list[SttEvent]:
+        if current is None or not current.hypothesis(text, reach_ms):
             return []
         if current.ended or current.dropped:
             return []

@@ -135,9 +135,12 @@ class Utterance:
         self.covers_ms = covers_ms
         return True
 
-    def hypothesis(self, text: str, session_ms: float) -> bool:
-        """What is said after the last final, as it seems; False when an earlier session was farther."""
-        if not self.cover(session_ms):
+    def hypothesis(self, text: str, session_ms: float | None) -> bool:
+        """What is said after the last final, as it seems; False when an earlier session was farther.
+
+        Where it ends is None when that is not known.
+        """
+        if session_ms is not None and not self.cover(session_ms):
             return False
         self._hypothesis = text
         return True
