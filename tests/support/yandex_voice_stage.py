@@ -102,7 +102,7 @@ async def stage(
         relayed: have the relay all the same.
         options: of the voice.
     """
-    wanted: dict[str, Any] = {"first_audio_s": 0.6, "gap_s": 0.4, "tls": False, **options}
+    wanted: dict[str, Any] = {"first_audio_s": 0.8, "gap_s": 0.5, "tls": False, **options}
     async with serve_speechkit_tts(script) as vendor, AsyncExitStack() as exits:
         relay = None
         if spoil is not None or relayed:

@@ -114,6 +114,7 @@ class Synthesis:
 
         async with self._channels.channel() as channel:
             call: Any = SynthesizerStub(channel).UtteranceSynthesis(request, metadata=metadata)
+            failure: VendorError | None = None
             try:
                 while (message := await self._next(call, pace)) is not grpc.aio.EOF:
                     if message is None:
@@ -124,9 +125,11 @@ class Synthesis:
                 failure = self._told(error, metadata)
                 if failure.fault in ("timeout", "connection"):
                     self._channels.distrust(channel)
-                raise failure from None
             finally:
                 call.cancel()
+            if failure is not None:
+                # Not within `except`: gRPC's error holds whatever the service said, and would hang on to this one.
+                raise failure
 
     def _told(self, error: grpc.aio.AioRpcError | VendorError, metadata: Metadata) -> VendorError:
         if isinstance(error, VendorError):
