@@ -15,7 +15,8 @@ from kamerton.tts.voices.elevenlabs.context_book import ContextBook
 from kamerton.tts.voices.elevenlabs.engine import ElevenLabsVoiceOptions
 from kamerton.tts.voices.elevenlabs.faults import Remark
 from kamerton.tts.voices.elevenlabs.models import has_websocket, languages_of, takes_language
-from kamerton.tts.voices.elevenlabs.protocol import Alignment, AudioPiece, ContextEnded, Nonsense, Refused
+from kamerton.tts.voices.elevenlabs.protocol import AudioPiece, ContextEnded, Nonsense, Refused
+from kamerton.tts.voices.spoken_words import Alignment
 
 PCM = bytes(range(8))
 AUDIO = base64.b64encode(PCM).decode()

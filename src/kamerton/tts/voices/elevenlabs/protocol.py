@@ -15,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from kamerton.tts.voices.elevenlabs.faults import Remark, remark_of
+from kamerton.tts.voices.spoken_words import Alignment
 
 MAX_CONTEXTS: Final = 5
 """Open contexts of one WebSocket; a sixth one closes it (pipecat issue 4114)."""
@@ -23,15 +24,6 @@ MAX_MESSAGE_BYTES: Final = 16 * 2**20
 _FAR_MS: Final = 1e9
 LONGEST_INACTIVITY_S: Final = 180
 """The longest `inactivity_timeout` that the vendor takes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Alignment:
-    """When each character of a piece of text begins and ends, in milliseconds as the vendor counts them."""
-
-    characters: tuple[str, ...]
-    starts_ms: tuple[float, ...]
-    ends_ms: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Final
 
 from kamerton.tts.voices.elevenlabs.context import Context
-from kamerton.tts.voices.elevenlabs.spoken_words import SpokenWords
 from kamerton.tts.voices.elevenlabs.text_source import TextSource
+from kamerton.tts.voices.spoken_words import SpokenWords
 
 LINGER_S: Final = 0.6
 """Audio that pauses for so long after the last text was sent is over, whatever its times say."""

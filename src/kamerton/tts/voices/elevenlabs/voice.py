@@ -23,9 +23,9 @@ from kamerton.tts.voices.elevenlabs.models import has_websocket, languages_of, t
 from kamerton.tts.voices.elevenlabs.protocol import AudioPiece
 from kamerton.tts.voices.elevenlabs.socket import SocketSettings
 from kamerton.tts.voices.elevenlabs.socket_pools import SocketPools
-from kamerton.tts.voices.elevenlabs.spoken_words import SpokenWords
 from kamerton.tts.voices.elevenlabs.text_feed import LINGER_S, TextFeed
 from kamerton.tts.voices.elevenlabs.text_source import TextSource
+from kamerton.tts.voices.spoken_words import SpokenWords
 from kamerton.vendors.breaker import BreakerSettings, ServiceBreaker
 from kamerton.vendors.fair_limiter import FairLimiter
 from kamerton.vendors.usage import Usage, UsageMeter

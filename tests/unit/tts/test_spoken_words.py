@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from kamerton.audio.tone import tone
 from kamerton.domain.audio import PHONE
 from kamerton.domain.synthesis import SpeechChunk
-from kamerton.tts.voices.elevenlabs.protocol import Alignment
-from kamerton.tts.voices.elevenlabs.spoken_words import SpokenWords
+from kamerton.tts.voices.spoken_words import Alignment, SpokenWords
 
 IN_TWO_PIECES = [("день!", 280, True), ("Как ваши", 470, False)]
 """The last 20 ms of a piece wait for what comes next."""
@@ -131,3 +130,12 @@ def test_no_word_and_no_sound_is_lost_whatever_the_times_are(
     assert b"".join(chunk.pcm for chunk in chunks) == whole[: len(whole) - len(whole) % 2]
     assert all(chunk.pcm for chunk in chunks)
     assert not chunks[0].goes_on
+
+
+def test_times_of_whole_words_are_taken_in_any_case_and_without_signs() -> None:
+    words = SpokenWords(PHONE)
+    words.add("Учёный, идёт домой.")
+    by_word = Alignment(("учёный", "идет", "домой"), (0, 400, 800), (400, 800, 1200))
+    chunks = told(words, (sound(1200), by_word))
+    lengths = [(chunk.text, len(chunk.pcm) // 16) for chunk in chunks]
+    assert lengths == [("Учёный,", 400), ("идёт", 400), ("домой.", 400)]

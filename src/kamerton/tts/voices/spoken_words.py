@@ -1,19 +1,19 @@
 """Which words a stretch of audio says: times of characters and raw audio in, chunks cut between words out. No I/O.
 
-The vendor's times restart at 0 in every message of the WebSocket, and count from the start of the response over HTTP.
-They may be missing, run backwards or point outside the audio; the words of the chunks are the text in order all the
-same.
+For vendors that tell when each character or word is said. Their times count from the start of the piece of audio they
+come with, or from the start of all audio. They may be missing, run backwards or point outside the audio; the words of
+the chunks are the text in order all the same.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from kamerton.domain.audio import SAMPLE_BYTES, AudioFormat
 from kamerton.domain.synthesis import SpeechChunk
-from kamerton.tts.voices.elevenlabs.protocol import Alignment
 
 LEAST_MS: Final = 240.0
 """A chunk is at least this long, so that the level of a clause is not taken from its first consonant."""
@@ -31,6 +31,18 @@ _SILENCE: Final = 58.0
 """RMS of what counts as silence: -55 dBFS."""
 _SKIPPED_LETTERS: Final = 8
 """How many letters of the text the vendor may leave out in one place (emoji, signs) without losing the thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """When each character, or word, of a piece of text begins and ends, in milliseconds as the vendor counts them.
+
+    None of the three is empty, and they are equally long.
+    """
+
+    characters: tuple[str, ...]
+    starts_ms: tuple[float, ...]
+    ends_ms: tuple[float, ...]
 
 
 class SpokenWords:
@@ -89,7 +101,7 @@ class SpokenWords:
         self._before_last = (len(self._letters), self._total)
         for word in clause.split():
             self._word_of += [len(self._words)] * len(word)
-            self._letters += word
+            self._letters += _plain(word)
             self._words.append(word)
             self._ends.append(len(self._letters))
 
@@ -149,7 +161,7 @@ class SpokenWords:
 
     def _match(self, characters: str, at: int) -> None:
         """Note where the next letters of the text begin; letters that the text does not have here are passed over."""
-        for letter in characters:
+        for letter in _plain(characters):
             if letter.isspace():
                 continue
             place = self._letters.find(letter, self._matched, self._matched + 1 + _SKIPPED_LETTERS)
@@ -233,6 +245,11 @@ class SpokenWords:
         del self._pcm[:size]
         self._given = end
         return [SpeechChunk(pcm, self._format, text, goes_on)]
+
+
+def _plain(text: str) -> str:
+    """As letters are compared: vendors may tell them in lower case and without the dots of «ё»; of the same length."""
+    return "".join(lower if len(lower := letter.lower()) == 1 else letter for letter in text).replace("ё", "е")
 
 
 def _loud_until(pcm: bytes, window: int) -> int:

@@ -1,0 +1,1 @@
+"""Yandex SpeechKit as a recogniser: streaming API v3 over gRPC."""

@@ -1,0 +1,1 @@
+"""Yandex SpeechKit as a voice: API v3, `UtteranceSynthesis` over gRPC."""

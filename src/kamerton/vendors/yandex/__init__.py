@@ -1,0 +1,1 @@
+"""What the engines of Yandex Cloud share: credentials, gRPC channels, how failures are told, a stand-in for IAM."""

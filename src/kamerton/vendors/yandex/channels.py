@@ -1,0 +1,162 @@
+"""Connections to a gRPC service: shared by calls, replaced when one does not answer any more.
+
+gRPC queues a call silently once a connection carries as many streams as the server allows, and goes on using a
+connection that a firewall has forgotten. So a channel takes a bounded number of streams, and one that hung is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import anyio.to_thread
+
+from kamerton.domain.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import grpc.aio
+
+_CLOSE_S: Final = 2.0
+_OPTIONS: Final = (
+    ("grpc.enable_retries", 0),
+    # Without this gRPC shares one connection between all channels to an address.
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a service is."""
+
+    address: str
+    """`host:port`."""
+    ca_file: Path | None = None
+    """Root certificates (PEM) instead of gRPC's own."""
+    tls: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be connected to.
+
+        Raises:
+            ConfigurationError: no `host:port`, or roots for a connection without TLS.
+        """
+        host, _, port = self.address.rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65536 or "/" in self.address:
+            raise ConfigurationError(f"endpoint '{self.address}' is no host:port; write it as stt.example.net:443")
+        if self.ca_file is not None and not self.tls:
+            raise ConfigurationError(f"endpoint '{self.address}' has a ca_file but tls is off; set one of them")
+
+
+@dataclass(slots=True, eq=False)
+class _Line:
+    channel: grpc.aio.Channel
+    streams: int = 0
+    distrusted: bool = False
+
+
+class Channels:
+    """Channels to one endpoint. Belongs to one event loop.
+
+    Args:
+        endpoint: where to.
+        roots: certificates as read by `read_roots`.
+        streams_each: calls that share a connection.
+        connect: makes a channel, in place of a connection to the endpoint: to a service in this process.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        roots: bytes | None,
+        *,
+        streams_each: int = 50,
+        connect: Callable[[], grpc.aio.Channel] | None = None,
+    ) -> None:
+        self._endpoint = endpoint
+        self._roots = roots
+        self._streams_each = streams_each
+        self._connect = connect or self._connected
+        self._lines: list[_Line] = []
+        self._closed = False
+
+    @property
+    def connections(self) -> int:
+        """Channels that are open."""
+        return len(self._lines)
+
+    @asynccontextmanager
+    async def channel(self) -> AsyncIterator[grpc.aio.Channel]:
+        """A channel with room for one call, for as long as the context lasts. Connects with the first call on it."""
+        line = self._with_room()
+        line.streams += 1
+        try:
+            yield line.channel
+        finally:
+            line.streams -= 1
+            if line.distrusted and not line.streams:
+                await self._close(line)
+
+    def distrust(self, channel: grpc.aio.Channel) -> None:
+        """It did not answer in time: give it no further calls, and close it when its last one ends."""
+        for line in self._lines:
+            line.distrusted = line.distrusted or line.channel is channel
+
+    async def aclose(self) -> None:
+        """Close all; calls under way are cancelled. Safe to call twice."""
+        self._closed = True
+        for line in tuple(self._lines):
+            await self._close(line)
+
+    def _with_room(self) -> _Line:
+        open_to_calls = [line for line in self._lines if not line.distrusted and line.streams < self._streams_each]
+        if open_to_calls and not self._closed:
+            return max(open_to_calls, key=lambda line: line.streams)
+        line = _Line(self._connect())
+        self._lines.append(line)
+        line.distrusted = self._closed
+        return line
+
+    def _connected(self) -> grpc.aio.Channel:
+        import grpc
+        import grpc.aio
+
+        options: Any = _OPTIONS
+        if not self._endpoint.tls:
+            return grpc.aio.insecure_channel(self._endpoint.address, options=options)
+        credentials = grpc.ssl_channel_credentials(root_certificates=self._roots)
+        return grpc.aio.secure_channel(self._endpoint.address, credentials, options=options)
+
+    async def _close(self, line: _Line) -> None:
+        if line not in self._lines:
+            return
+        self._lines.remove(line)
+        with anyio.CancelScope(deadline=asyncio.get_running_loop().time() + _CLOSE_S, shield=True):
+            await line.channel.close()
+
+
+async def read_roots(endpoint: Endpoint) -> bytes | None:
+    """Root certificates of the endpoint; None for gRPC's own.
+
+    Raises:
+        ConfigurationError: the file cannot be read or holds none.
+    """
+    return await anyio.to_thread.run_sync(_read_roots, endpoint.ca_file)
+
+
+def _read_roots(file: Path | None) -> bytes | None:
+    if file is None:
+        return None
+    try:
+        pem = file.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"ca_file {file} cannot be read ({error.strerror}); check the path") from None
+    if b"-----BEGIN CERTIFICATE-----" not in pem:
+        raise ConfigurationError(f"ca_file {file} holds no PEM certificate; give the roots that signed the server's")
+    return pem
