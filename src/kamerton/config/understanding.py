@@ -41,7 +41,6 @@ from kamerton.vendors.engine import EngineContext, EngineType
 
 _GRACE_S: Final = 5.0
 """How long a start waits for embedders whose vectors are all on disk."""
-_RETRY_S: Final = 30.0
 _LONGEST_RETRY_S: Final = 600.0
 
 CacheMaker = Callable[[Embedder, AnswerCacheSettings], AnswerCache]
@@ -69,6 +68,10 @@ class Surroundings:
     progress: Progress | None
     cache: CacheMaker | None
     """None where nothing is remembered."""
+    retry_s: float = 30.0
+    """Until an embedder that cannot be prepared is tried again; twice as long each time, up to ten minutes."""
+    joined: Callable[[str], None] = lambda name: None
+    """Told the engine's name when its part has joined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,7 @@ async def _join(
     chain: EmbedderChain, place: int, around: Surroundings, understanding: Understanding, tried: anyio.Event
 ) -> None:
     """Prepare a link and let it answer, until cancelled; a link that cannot be prepared yet is tried again later."""
-    link, pause_s = chain.links[place], _RETRY_S
+    link, pause_s = chain.links[place], around.retry_s
     while True:
         try:
             async with _open_part(chain, link, around) as part:
@@ -145,6 +148,7 @@ async def _join(
                 understanding.answers.install(place, part.answers, lambda: link.ready)
                 _log.info("an embedder has joined", extra={"engine": link.name})
                 tried.set()
+                around.joined(link.name)
                 if part.remembered is not None and understanding.remembered is not None:
                     understanding.remembered.install(place, part.remembered)
                     await part.remembered.run()
