@@ -114,6 +114,7 @@ async def test_a_service_is_pulled_and_comes_back(
             assert chain.states == {"openai": "closed"}
         assert "an embedder is left alone for a while" in caplog.text
         assert "an embedder works again" in caplog.text
+        assert "until kamerton answers calibrate is run" in caplog.text
 
 
 async def test_a_service_that_is_away_at_the_start_joins_later(

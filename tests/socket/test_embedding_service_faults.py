@@ -73,6 +73,7 @@ OPENAI_QUOTA = {"error": {"message": "You exceeded your quota", "type": "insuffi
         (ScriptedReply(status=500, raw=b"<html>oops</html>"), "failed"),
         (ScriptedReply(status=503, raw=b"[1]"), "failed"),
         (ScriptedReply(status=400, document={"error": "bad model"}), "rejected"),
+        (ScriptedReply(status=400, document={"error": {"message": "cannot embed 'полис'"}}), "rejected"),
         (ScriptedReply(status=404, document={"error": {"message": "no such model"}}), "rejected"),
         (ScriptedReply(status=302, headers={"location": "http://127.0.0.1:1/"}, raw=b""), "rejected"),
         (ScriptedReply(raw=b"<html>a page</html>"), "broken"),

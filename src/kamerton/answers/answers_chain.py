@@ -22,6 +22,11 @@ class AnswersChain:
         self._places: tuple[tuple[int, InstantAnswers, Callable[[], bool]], ...] = ()
         self._last = last
 
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether the last ones are calibrated."""
+        return self._last.is_calibrated
+
     def install(self, place: int, answers: InstantAnswers, ready: Callable[[], bool]) -> None:
         """Add instant answers that can be asked now, after those of lower places and before the last ones.
 

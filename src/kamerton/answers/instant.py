@@ -73,6 +73,12 @@ class InstantAnswers:
         self._worker = worker
         self._race = Race(parts.words, parts.meaning, budget_s, _LIMIT)
 
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether more than near-exact wording is answered: something was learned for this embedding model."""
+        calibration = self._parts.calibration
+        return calibration != Calibration(calibration.embedder)
+
     async def find(self, text: str) -> AnswerSearch:
         """Look for the answer to a text, within the budget; free of side effects, cancelled at once.
 

@@ -144,23 +144,39 @@ async def _join(
     while True:
         try:
             async with _open_part(chain, link, around) as part:
-                understanding.classifier.install(place, part.classifier)
-                understanding.answers.install(place, part.answers, lambda: link.ready)
-                _log.info("an embedder has joined", extra={"engine": link.name})
+                _install(place, link, part, understanding)
                 tried.set()
                 around.joined(link.name)
-                if part.remembered is not None and understanding.remembered is not None:
-                    understanding.remembered.install(place, part.remembered)
+                if part.remembered is not None:
                     await part.remembered.run()
                 await anyio.sleep_forever()
         except EngineError as error:
-            _log.warning(
-                "an embedder cannot be prepared now; the next ones of the chain answer, it is tried again",
-                extra={"engine": link.name, "reason": str(error), "retry_s": pause_s},
-            )
+            reason = str(error)
+        except Exception as error:  # the boundary beside the calls: the other links go on answering them
+            _log.exception("an embedder broke while it was prepared", extra={"engine": link.name})
+            reason = repr(error)
+        _log.warning(
+            "an embedder cannot be prepared now; the next ones of the chain answer, it is tried again",
+            extra={"engine": link.name, "reason": reason, "retry_s": pause_s},
+        )
         tried.set()
         await anyio.sleep(pause_s)
         pause_s = min(2 * pause_s, _LONGEST_RETRY_S)
+
+
+def _install(place: int, link: ChainLink, part: _Part, understanding: Understanding) -> None:
+    """Let a link answer. Prepared answers stay with a calibrated link: without a calibration they are strict."""
+    understanding.classifier.install(place, part.classifier)
+    if part.answers.is_calibrated or not understanding.answers.is_calibrated:
+        understanding.answers.install(place, part.answers, lambda: link.ready)
+    else:
+        _log.warning(
+            "prepared answers are searched by the next embedders of the chain until kamerton answers calibrate is run",
+            extra={"engine": link.name},
+        )
+    if part.remembered is not None and understanding.remembered is not None:
+        understanding.remembered.install(place, part.remembered)
+    _log.info("an embedder has joined", extra={"engine": link.name})
 
 
 @asynccontextmanager

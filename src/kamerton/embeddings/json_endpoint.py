@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -92,7 +92,9 @@ class JsonEndpoint:
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=32, keepalive_expiry=_KEEPALIVE_S)
         self._client = httpx2.AsyncClient(verify=verify, timeout=timeout, limits=limits)
 
-    async def post(self, body: Mapping[str, Any], total_s: float, *, patient: bool = False) -> Any:
+    async def post(
+        self, body: Mapping[str, Any], total_s: float, *, patient: bool = False, private: Sequence[str] = ()
+    ) -> Any:
         """What the service answers, parsed. Cancelling closes the connection at once.
 
         A refused credential is read again and tried once more; a `retry-after` that ends within the deadline is waited
@@ -102,6 +104,7 @@ class JsonEndpoint:
             body: of the request.
             total_s: for everything, waiting included.
             patient: wait a second after a 429 that does not say how long.
+            private: what of the body must not be in messages, should the service repeat it.
 
         Raises:
             VendorError: it did not answer, or not with JSON.
@@ -126,8 +129,11 @@ class JsonEndpoint:
             if pause_s is None or anyio.current_time() + pause_s >= deadline_s:
                 break
             await anyio.sleep(pause_s)
+        told = failed.told
+        for text in filter(_is_telling, private):
+            told = told.replace(text, "…")
         raise VendorError(
-            f"{self._settings.what} at {self.shown_url} {failed.told}; {_FIXES[failed.fault]}",
+            f"{self._settings.what} at {self.shown_url} {told}; {_FIXES[failed.fault]}",
             failed.fault,
             retry_after_s=failed.retry_after_s,
         )
@@ -206,6 +212,11 @@ class JsonEndpoint:
 
     def _shown(self, text: str) -> str:
         return shown_line(self._credentials.scrubbed(text), LONGEST_REMARK)
+
+
+def _is_telling(text: str) -> bool:
+    """Whether a text says anything; shorter ones would be found in every message."""
+    return len(text.strip()) > 2
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

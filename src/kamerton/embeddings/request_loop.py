@@ -67,11 +67,10 @@ class RequestLoop:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._serve, name=self._name, daemon=True)
                 self._thread.start()
-                if not self._started.wait(_START_S) or self._portal is None:
-                    raise EngineError(f"the event loop of {self._name} does not start; the machine is overloaded")
+                self._started.wait(_START_S)
             portal = self._portal
             if portal is None:
-                raise closed(self._name)
+                raise EngineError(f"the event loop of {self._name} does not start; the machine is overloaded")
             return portal.start_task_soon(work)
 
     def close(self) -> None:

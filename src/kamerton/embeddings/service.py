@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Final
 
 import anyio
+import anyio.to_thread
 import numpy as np
 
 from kamerton.domain.call_scope import call_context, current_call
@@ -200,9 +201,9 @@ class ServiceEmbedder:
                     failures.append(error)
                     tasks.cancel_scope.cancel()
                     return
-                for text, vector in zip(chunk, answer.vectors, strict=True):
-                    found[text] = vector
-                    self._cache.put(key, text, vector)
+                vectors = dict(zip(chunk, answer.vectors, strict=True))
+                found.update(vectors)
+                await anyio.to_thread.run_sync(self._keep, key, vectors)
                 progress.tell(len(found), anyio.current_time())
 
         async with anyio.create_task_group() as tasks:
@@ -211,6 +212,10 @@ class ServiceEmbedder:
         if failures:
             raise failures[0]
         return found
+
+    def _keep(self, key: str, vectors: Mapping[str, Vectors]) -> None:
+        for text, vector in vectors.items():
+            self._cache.put(key, text, vector)
 
     async def _requested(self, texts: Sequence[str], kind: TextKind, wait_s: float | None) -> EmbeddingAnswer:
         """One request; for a caller within `wait_s`, else as soon as the quota lets it."""
@@ -222,7 +227,8 @@ class ServiceEmbedder:
         async with self._places:
             await self._admitted(wait_s)
             body = api.body(texts, kind)
-            document = await self._service.endpoint.post(body, self._limits.total_s, patient=wait_s is None)
+            total_s, patient = self._limits.total_s, wait_s is None
+            document = await self._service.endpoint.post(body, total_s, patient=patient, private=texts)
         try:
             answer = api.read(document, len(texts))
         except Nonsense as why:
