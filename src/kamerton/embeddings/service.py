@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -37,6 +38,8 @@ _Promise = Future[Mapping[str, Vectors]]
 
 _SPARED: Final = 0.2
 """Share of the quota that the indexing of known texts leaves to callers."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +169,9 @@ class ServiceEmbedder:
             self._memory.keep(outcome)
         except EngineError as error:
             outcome = error
+        except Exception as error:  # the boundary of the request: a thread waits for the promise
+            _log.exception("a request for embeddings broke", extra={"engine": self._service.name})
+            outcome = EngineError(f"a request to {self._service.name} embeddings broke ({error!r}); look at the log")
         finally:
             self._settle(texts, promise, outcome)
 

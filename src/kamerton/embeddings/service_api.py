@@ -79,7 +79,7 @@ def parsed_vector(values: Any, dimensions: int | None) -> list[float]:
         )
     try:
         numbers = [float(value) for value in values if not isinstance(value, bool)]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise Nonsense("a vector holds what is no number") from None
     if len(numbers) != len(values) or not all(math.isfinite(number) for number in numbers):
         raise Nonsense("a vector holds what is no number")
@@ -104,6 +104,6 @@ def count_of(value: Any) -> float:
     """A count that may be written as a string; 0 when it is none."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 0.0
     return number if math.isfinite(number) and number > 0 else 0.0

@@ -17,7 +17,7 @@ class ServiceLimits:
     """Longest a request takes."""
     requests_per_s: float
     at_once: int
-    """Requests under way."""
+    """Requests under way, at least 2; indexing takes half of them at most."""
     cached: int
     """Vectors of known texts on disk."""
 
@@ -35,7 +35,9 @@ class ServiceLimits:
             raise ConfigurationError(f"{section}: query_ms must not be longer than total_s")
         if not 0 < self.requests_per_s <= 10_000:
             raise ConfigurationError(f"{section}: requests_per_s is {self.requests_per_s:g}; set above 0, up to 10000")
-        if not 1 <= self.at_once <= 64:
-            raise ConfigurationError(f"{section}: at_once is {self.at_once}; set 1 to 64")
+        if not 2 <= self.at_once <= 64:
+            raise ConfigurationError(
+                f"{section}: at_once is {self.at_once}; set 2 to 64: callers need one beside indexing"
+            )
         if self.cached < 1:
             raise ConfigurationError(f"{section}: cached is {self.cached}; set 1 or more")

@@ -59,7 +59,7 @@ class OpenAIEmbeddingOptions:
     requests_per_s: float = 50.0
     """A fifth of it is kept for callers while known texts are indexed."""
     at_once: int = 8
-    """Requests under way."""
+    """Requests under way, 2 to 64; indexing takes half of them at most."""
     cached: int = 100_000
     """Vectors of known texts on disk; 8 KB each with 1536 dimensions. Beyond it the least recently used go."""
 

@@ -72,7 +72,7 @@ class OpenAIEmbeddingApi:
         if len(data) != count:
             raise Nonsense(f"it has {len(data)} vectors for {count} texts")
         places = [entry.get("index", place) for place, entry in enumerate(data)]
-        if sorted(places, key=str) != sorted(range(count), key=str):
+        if any(type(place) is not int for place in places) or sorted(places) != list(range(count)):
             raise Nonsense("the places of its vectors make no order")
         rows: list[list[float]] = [[] for _ in data]
         for place, entry in zip(places, data, strict=True):

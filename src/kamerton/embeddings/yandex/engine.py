@@ -51,7 +51,7 @@ class YandexEmbeddingOptions:
     requests_per_s: float = 10.0
     """The vendor's quota; a fifth of it is kept for callers while known texts are indexed."""
     at_once: int = 8
-    """Requests under way."""
+    """Requests under way, 2 to 64; indexing takes half of them at most."""
     cached: int = 100_000
     """Vectors of known texts on disk, 4 KB each; beyond it the least recently used go."""
 
