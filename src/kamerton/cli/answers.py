@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,23 +18,26 @@ from kamerton.answers.calibration import save_calibration
 from kamerton.answers.calibration_fit import (
     PARTS,
     TARGET_PRECISION,
+    Fit,
     LabelledQuestion,
+    Sample,
     collect,
     fit,
     judged,
     parse_labelled,
 )
 from kamerton.answers.catalogue import AnswerEntry
-from kamerton.answers.instant import AnswerSearch
+from kamerton.answers.instant import AnswerSearch, InstantAnswers
 from kamerton.answers.race import Half
 from kamerton.answers.report import calibration_report, figures
 from kamerton.cli.answers_load import forget_kept, load_answers
 from kamerton.cli.common import ConfigFile, explained, progress_line
 from kamerton.config.answers import CALIBRATION_FILE, open_answers
 from kamerton.config.assistant_folder import Assistant, find_assistant, load_assistant
-from kamerton.config.brain import open_embedder
 from kamerton.config.settings import CHECKOUT, Settings, load_settings
+from kamerton.config.understanding import link_folder, open_embedders
 from kamerton.domain.errors import ConfigurationError
+from kamerton.embeddings.chain import ChainLink
 from kamerton.orchestrator.workers import ThreadWorker
 
 app = typer.Typer(help="Answers at hand: load, try and calibrate them, forget kept ones.", no_args_is_help=True)
@@ -170,11 +174,32 @@ def _chosen(assistant: str | None, config: Path | None) -> tuple[Settings, Assis
 
 
 async def _test(settings: Settings, assistant: Assistant, text: str) -> AnswerSearch:
-    embedder = await anyio.to_thread.run_sync(open_embedder, settings)
-    with ThreadWorker(2, "answers") as worker:
-        async with open_answers(assistant, settings, embedder, worker, progress_line) as answers:
-            await answers.evidence(text)  # loads what is loaded on first use, outside the budget
-            return await answers.find(text)
+    async with _answers(settings, assistant) as links:
+        link, answers = links[0]
+        progress_line(f"searching with {link.name}")
+        await answers.evidence(text)  # loads what is loaded on first use, outside the budget
+        return await answers.find(text)
+
+
+@asynccontextmanager
+async def _answers(settings: Settings, assistant: Assistant) -> AsyncIterator[list[tuple[ChainLink, InstantAnswers]]]:
+    """The instant answers under each embedder of the chain."""
+    chain = await open_embedders(settings, assistant.language, progress_line)
+    try:
+        with ThreadWorker(2, "answers") as worker:
+            async with AsyncExitStack() as stack:
+                opened = []
+                for link in chain.links:
+                    folder, is_first = link_folder(settings, assistant, chain, link), link is chain.links[0]
+                    answers, _ = await stack.enter_async_context(
+                        open_answers(
+                            assistant, settings, link.patient, worker, progress_line, folder=folder, elastic=is_first
+                        )
+                    )
+                    opened.append((link, answers))
+                yield opened
+    finally:
+        await chain.aclose()
 
 
 async def _calibrate(
@@ -184,18 +209,26 @@ async def _calibrate(
     precision: float,
     places: CalibrationFiles,
 ) -> None:
-    embedder = await anyio.to_thread.run_sync(open_embedder, settings)
-    with ThreadWorker(2, "answers") as worker:
-        async with open_answers(assistant, settings, embedder, worker, progress_line) as answers:
-            samples = await collect(labelled, answers.evidence, partial(_progress, "questions"))
-    fitted = await anyio.to_thread.run_sync(fit, samples, embedder.identity, precision)
+    """Calibrate each embedder of the chain; the reports of all but the last are named after their engines."""
+    async with _answers(settings, assistant) as links:
+        for link, answers in links:
+            told = partial(_progress, f"{link.name}: questions")
+            samples = await collect(labelled, answers.evidence, told)
+            fitted = await anyio.to_thread.run_sync(fit, samples, link.embedder.identity, precision)
+            is_last = link is links[-1][0]
+            report = places.report if is_last else places.report.with_stem(f"{places.report.stem}-{link.name}")
+            _conclude(assistant, samples, fitted, CalibrationFiles(places.calibration, report))
+
+
+def _conclude(assistant: Assistant, samples: Sequence[Sample], fitted: Fit, places: CalibrationFiles) -> None:
+    """Write what was learned, and how well it does."""
     outcomes = judged(samples, fitted.calibration)
     on_fit, on_held = ([one for one in outcomes if one.sample.question.part == part] for part in PARTS)
     save_calibration(places.calibration, fitted.calibration)
     _write_report(places.report, calibration_report(assistant.name, fitted, on_fit, on_held))
     held = figures(on_held)
     reached = "no answer given" if held.precision is None else f"precision {held.precision:.3f}"
-    print(f"{assistant.name}, {embedder.identity}: held back {reached}, recall {held.recall:.3f}")
+    print(f"{assistant.name}, {fitted.calibration.embedder}: held back {reached}, recall {held.recall:.3f}")
     print(f"  calibration {places.calibration}\n  report      {places.report}")
 
 

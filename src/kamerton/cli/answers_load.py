@@ -22,14 +22,16 @@ from kamerton.answers.vector_search import QuestionVectors
 from kamerton.cache.clip_cache import ClipCache
 from kamerton.cache.redis_store import RedisStore
 from kamerton.cli.common import progress_line
-from kamerton.config.answers import open_index, question_progress, vector_folder
+from kamerton.config.answers import open_index, question_progress
 from kamerton.config.assistant_folder import Assistant
-from kamerton.config.brain import open_embedder
 from kamerton.config.composition import CALL_FORMATS
 from kamerton.config.settings import Settings
+from kamerton.config.understanding import link_folder, open_embedders
 from kamerton.config.voices import open_voice
 from kamerton.domain.errors import ConfigurationError
 from kamerton.domain.storage import Store
+from kamerton.embeddings.chain import ChainLink, EmbedderChain
+from kamerton.intent_classifier import IntentClassifier
 from kamerton.orchestrator.workers import ThreadWorker
 from kamerton.tts.tts_manager import TTSManager
 
@@ -48,16 +50,14 @@ async def load_answers(settings: Settings, assistant: Assistant) -> tuple[str, .
     manifest = await anyio.to_thread.run_sync(Manifest.of, assistant.answers, assistant.folder / "audio")
     changes = Manifest.read(path).changes(manifest)
     progress_line("building the index")
-    embedder = await anyio.to_thread.run_sync(open_embedder, settings)
-    vectors = vector_file(vector_folder(settings, assistant), assistant.language)
-    told_of = question_progress(progress_line)
-    prepare = partial(QuestionVectors.prepare, assistant.searched, embedder, vectors, told_of)
-    questions, prepared = await anyio.to_thread.run_sync(prepare)
     told = [f"{assistant.name}: {changes.summary()}"]
     told += [f"  {kind:<9} {', '.join(ids)}" for kind, ids in changes.listed()]
-    reason = f" ({prepared.reason})" if prepared.reason else ""
-    told += [f"  vectors   {prepared.computed} questions computed, {prepared.reused} kept{reason}"]
-    told += [f"  elastic   {line}" for line in await _indexed(settings, assistant, questions)]
+    chain = await open_embedders(settings, assistant.language, progress_line)
+    try:
+        for link in chain.links:
+            told += await _embedded(settings, assistant, chain, link)
+    finally:
+        await chain.aclose()
     told += [f"  audio     {await _voiced(settings, assistant)}"]
     manifest.write(path)
     return tuple(told)
@@ -76,6 +76,23 @@ async def forget_kept(settings: Settings, assistant: Assistant) -> int:
                 "no Redis is configured (store.redis.url): kept answers live in the serving process and end with it"
             )
         return await forget_answers(store, assistant.name)
+
+
+async def _embedded(settings: Settings, assistant: Assistant, chain: EmbedderChain, link: ChainLink) -> tuple[str, ...]:
+    """Have the vectors of an embedder on disk; the index in Elasticsearch is that of the first embedder."""
+    folder = link_folder(settings, assistant, chain, link)
+    told_of = question_progress(lambda line: progress_line(f"{link.name}: {line}"))
+    vectors = vector_file(folder, assistant.language)
+    prepare = partial(QuestionVectors.prepare, assistant.searched, link.patient, vectors, told_of)
+    questions, prepared = await anyio.to_thread.run_sync(prepare, abandon_on_cancel=True)
+    if link is not chain.last:
+        examples = (assistant.intents, assistant.faq, link.patient, folder, assistant.language)
+        await anyio.to_thread.run_sync(partial(IntentClassifier.prepare, *examples), abandon_on_cancel=True)
+    reason = f" ({prepared.reason})" if prepared.reason else ""
+    told = [f"  vectors   {link.name}: {prepared.computed} questions computed, {prepared.reused} kept{reason}"]
+    if link is chain.links[0]:
+        told += [f"  elastic   {line}" for line in await _indexed(settings, assistant, questions)]
+    return tuple(told)
 
 
 async def _indexed(settings: Settings, assistant: Assistant, questions: QuestionVectors) -> tuple[str, ...]:

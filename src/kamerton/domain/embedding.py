@@ -27,6 +27,14 @@ class Embedder(Protocol):
         """
         ...
 
+    def wordings(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of an assistant's own wordings of what callers may say; same shape and errors as `query`.
+
+        They are compared with those of `query`: short texts on both sides. Unlike what callers say they are nobody's
+        secret, so a service may keep them on disk; it takes its time and asks as often as its quota allows.
+        """
+        ...
+
     def passage(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of documents to be found by a query; same shape and errors as `query`."""
+        """Vectors of documents to be found by a query: as `wordings`, for longer texts that answer."""
         ...

@@ -1,1 +1,1 @@
-"""Sentence embeddings: one folder each, found by its module `engine`."""
+"""Sentence embeddings: one folder each, found by its module `engine`; what they share, and chains of them."""

