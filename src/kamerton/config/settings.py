@@ -36,7 +36,7 @@ from kamerton.domain.errors import ConfigurationError
 from kamerton.listening.listener import ListeningSettings
 from kamerton.llm.dual_context import MIN_WINDOW_TOKENS
 from kamerton.llm.limits import ModelTimeouts, TalkLimits
-from kamerton.llm.openai.model import OpenAICompatibleSettings
+from kamerton.llm.openai.server_settings import OpenAICompatibleSettings
 from kamerton.models.settings import ModelsSettings
 from kamerton.orchestrator.settings import CallSettings
 from kamerton.transports.admission import CallLimits
