@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from kamerton.domain.language_model import AnswerSchema, Message, ToolDefinition
 from kamerton.testing.model_server.records import ServedRequest
@@ -99,6 +100,20 @@ class Dialect(Protocol):
             status: of the response.
             remark: its words; None: the vendor's usual ones.
             code: the vendor's word for the error; None: the one that goes with the status.
+        """
+        ...
+
+
+@runtime_checkable
+class DescribesModels(Protocol):
+    """A dialect whose vendor tells of a single model, at `/models/ID`."""
+
+    def described(self, model: str, headers: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
+        """Status and document of the answer.
+
+        Args:
+            model: its id.
+            headers: of the request, names in lower case.
         """
         ...
 

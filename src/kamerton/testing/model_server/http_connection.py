@@ -138,9 +138,17 @@ class HttpConnection:
     def _head(self, status: int, content_type: str, headers: Headers) -> h11.Response:
         return h11.Response(
             status_code=int(status),
-            reason=HTTPStatus(status).phrase.encode(),
+            reason=_phrase(status).encode(),
             headers=[("Content-Type", f"{content_type}; charset=utf-8"), *headers],
         )
 
     async def _write(self, *events: h11.Event) -> None:
         await self._stream.send(b"".join(self._http.send(event) or b"" for event in events))
+
+
+def _phrase(status: int) -> str:
+    """The words of a status; vendors have some of their own, such as 529."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"

@@ -15,7 +15,7 @@ from anyio.abc import ByteStream
 from anyio.streams.tls import TLSStream
 
 from kamerton.testing.model_server.default_script import DEFAULT_SCRIPT
-from kamerton.testing.model_server.dialect import ChatRequest, Dialect
+from kamerton.testing.model_server.dialect import ChatRequest, DescribesModels, Dialect
 from kamerton.testing.model_server.http_connection import BadRequestError, HttpConnection, HttpRequest
 from kamerton.testing.model_server.openai_dialect import CREATED, OpenAIDialect
 from kamerton.testing.model_server.performance import Performance
@@ -107,6 +107,9 @@ class ModelServer:
         elif (request.method, path) == ("GET", "/models"):
             model = {"id": MODEL_NAME, "object": "model", "created": CREATED, "owned_by": "kamerton"}
             await connection.respond_json(HTTPStatus.OK, {"object": "list", "data": [model]})
+        elif request.method == "GET" and path.startswith("/models/") and isinstance(self._dialect, DescribesModels):
+            status, document = self._dialect.described(path.removeprefix("/models/"), request.headers)
+            await connection.respond_json(status, document)
         elif (request.method, path) == ("GET", "/stats"):
             await connection.respond_json(HTTPStatus.OK, self.counts.as_dict())
         else:
