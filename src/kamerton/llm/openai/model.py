@@ -7,6 +7,7 @@ is made, at start-up and never during a call.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import ssl
 from collections.abc import AsyncGenerator
@@ -17,6 +18,7 @@ import anyio
 from kamerton.domain.errors import ConfigurationError, EngineError, VendorError
 from kamerton.domain.language_model import GenerationEnded, ModelEvent, ModelRequest
 from kamerton.llm.accounting import record_answer, record_cut_answer
+from kamerton.llm.limits import ModelTimeouts
 from kamerton.llm.openai.chunk_reader import ChunkReader, FailedMidway, NotACompletion
 from kamerton.llm.openai.event_stream import EventStream, NoEventStream, ServerEvent
 from kamerton.llm.openai.faults import Faults
@@ -112,6 +114,25 @@ class OpenAICompatibleModel:
         finally:
             await self._close(response, body)
             self._count(request, reader, ended)
+
+    async def models(self, patience_s: float) -> tuple[str, ...]:
+        """Names of the models that the server has; empty when it lists none.
+
+        Raises:
+            VendorError: it is away, slower than this, refuses the key, or answers nonsense.
+        """
+        settings = self._settings
+        slow = ModelTimeouts(settings.timeouts.connect_s, patience_s, patience_s, patience_s)
+        try:
+            asked = self._client.models.with_raw_response.list(extra_headers=self._omitted)
+            listed = json.loads((await Patience(slow, settings.where).bounded(asked)).text)
+        except (self._openai.OpenAIError, *self._transport_errors, ValueError, RecursionError) as error:
+            raise self._failure(error) from None
+        entries = listed.get("data") if isinstance(listed, dict) else None
+        if not isinstance(entries, list):
+            raise self._faults.nonsense()
+        found = [entry.get("id") for entry in entries if isinstance(entry, dict)]
+        return tuple(name for name in found if isinstance(name, str))
 
     async def aclose(self) -> None:
         """Close all connections."""
