@@ -67,8 +67,8 @@ FAULTS: Final = (
     (Rule(match=("fault",), answer=SPOKEN, cut_after=40, cut="garbage"), r"cut|broke|lost|ended|closed"),
     (Rule(match=("fault",), slow_loris_ms=20), r"\bs\b|slow|seconds|silent|wait"),
     (Rule(match=("fault",), non_json=True), r"JSON|understood|protocol|OpenAI|unexpected"),
-    (Rule(match=("fault",), instead="page"), r"base_url leads to no streaming API"),
-    (Rule(match=("fault",), instead="whole"), r"base_url leads to no streaming API"),
+    (Rule(match=("fault",), instead="page"), r"url leads to no streaming API"),
+    (Rule(match=("fault",), instead="whole"), r"url leads to no streaming API"),
 )
 """Each fault, and what its message must speak of."""
 

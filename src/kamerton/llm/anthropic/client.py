@@ -185,4 +185,4 @@ def _unreachable(error: BaseException | None) -> str:
         if isinstance(error, ssl.SSLError) or "CERTIFICATE" in str(error) or "SSL" in str(error):
             return "cannot be trusted: TLS failed; set ca_file to the certificates of your proxy, and check the clock"
         error = error.__cause__ or error.__context__
-    return "cannot be reached or hangs up; check base_url, the network and the vendor's status page"
+    return "cannot be reached or hangs up; check url, the network and the vendor's status page"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
@@ -14,6 +14,7 @@ import anyio.to_thread
 
 from kamerton.domain.errors import ConfigurationError
 from kamerton.domain.language_model import LanguageModel
+from kamerton.llm.limits import ModelTimeouts
 from kamerton.vendors.check import Check
 from kamerton.vendors.engine import EngineContext, EngineType
 
@@ -34,17 +35,11 @@ class AnthropicModelOptions:
     """How long the vendor keeps what it has read of the tools, the instructions and the conversation."""
     json_by: Literal["format", "tool", "words"] = "format"
     """How a JSON answer is promised: by the API's output format, by a tool, or by the instructions alone."""
-    connect_s: float = 3.0
-    """Longest wait for a connection."""
-    first_token_s: float = 10.0
-    """From the request to the first text or tool call."""
-    between_tokens_s: float = 6.0
-    """From one piece of the answer to the next; pings do not count."""
-    total_s: float = 60.0
-    """All waits for one answer together."""
+    timeouts: ModelTimeouts = field(default_factory=ModelTimeouts)
+    """How long it is waited for; nothing is retried. Pings of the API are no sign of life."""
     connections: int = 100
-    """Answers at once; a further one waits `connect_s`."""
-    base_url: str = "https://api.anthropic.com"
+    """Answers at once; a further one waits `timeouts.connect_s`."""
+    url: str = "https://api.anthropic.com"
     """Where the API is; `/v1` at its end may be left out."""
     ca_file: Path | None = None
     """Certificates to trust instead of the system's: for a proxy of one's own."""
@@ -61,27 +56,21 @@ class AnthropicModelOptions:
                 raise ConfigurationError(f"model.anthropic.{name} is {value}; it must be from {low:g} to {high:g}")
         if not self.model.strip():
             raise ConfigurationError("model.anthropic.model is empty; set it, or leave it out for the default")
-        address = urlsplit(self.base_url)
+        address = urlsplit(self.url)
         if address.username or address.password or address.query:
-            raise ConfigurationError("model.anthropic.base_url holds a login or a query; leave only the address in it")
+            raise ConfigurationError("model.anthropic.url holds a login or a query; leave only the address in it")
         if address.scheme not in ("http", "https") or not address.hostname:
-            raise ConfigurationError(
-                f"model.anthropic.base_url '{self.base_url}' is no address; set https://api.anthropic.com"
-            )
+            raise ConfigurationError(f"model.anthropic.url '{self.url}' is no address; set https://api.anthropic.com")
 
     @property
     def shown_url(self) -> str:
         """The address for messages and names, without its version."""
-        address = urlsplit(self.base_url)
+        address = urlsplit(self.url)
         return f"{address.scheme}://{address.netloc}{address.path.rstrip('/').removesuffix('/v1')}"
 
 
 _RANGES: Final[tuple[tuple[str, float, float], ...]] = (
     ("thinking_room_tokens", 0, 100_000),
-    ("connect_s", 0.1, 60.0),
-    ("first_token_s", 0.1, 600.0),
-    ("between_tokens_s", 0.1, 600.0),
-    ("total_s", 0.1, 3600.0),
     ("connections", 1, 1000),
 )
 

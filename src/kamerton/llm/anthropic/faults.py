@@ -40,14 +40,14 @@ _ADVICE: Final[dict[Fault, str]] = {
     "unauthorised": "refuses the API key, or the key's rights to this model; set accounts.anthropic.api_key",
     "quota": "has used up the credit or the spend limit of the account; raise it in the vendor's console",
     "rate_limited": "has reached the account's rate limit of requests or tokens; lower the load or raise the limit",
-    "rejected": "rejects the request; check model, base_url and the settings of model.anthropic",
+    "rejected": "rejects the request; check model, url and the settings of model.anthropic",
     "failed": "failed on the server's side; look at the vendor's status page",
-    "broken": "answers what is no streamed message; check that base_url leads to the Messages API",
+    "broken": "answers what is no streamed message; check that url leads to the Messages API",
     "timeout": "is too slow",
-    "connection": "cannot be reached or hangs up; check base_url, the network and the vendor's status page",
+    "connection": "cannot be reached or hangs up; check url, the network and the vendor's status page",
 }
 _OVERLOADED: Final = "is overloaded, which passes; look at the vendor's status page if it does not"
-_UNKNOWN_MODEL: Final = "does not know the model or the path; check model and base_url"
+_UNKNOWN_MODEL: Final = "does not know the model or the path; check model and url"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +85,7 @@ def of_status(where: str, status: int, body: object, retry_after: str | None, ke
     """
     remark = remark_of(body)
     if 300 <= status < 400:
-        return model_error(
-            where, f"is redirected elsewhere (HTTP {status}); set base_url to where the API is", "broken"
-        )
+        return model_error(where, f"is redirected elsewhere (HTTP {status}); set url to where the API is", "broken")
     usual: Fault = "failed" if status >= 500 else "rejected"
     fault = _fault_of(remark, _STATUSES.get(status) or _TYPES.get(remark.type) or usual)
     what = _what(fault, remark, status)

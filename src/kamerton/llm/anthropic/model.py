@@ -181,10 +181,10 @@ class AnthropicModel:
         if document.lstrip().startswith(("<", "{", "[")):
             kind = "a web page" if document.lstrip().startswith("<") else "one JSON document"
             remark = faults.said(document_of(document), self._client.key)
-            what = f"answers with {kind} instead of a stream: base_url leads to no streaming API; set {_USUAL}{remark}"
+            what = f"answers with {kind} instead of a stream: url leads to no streaming API; set {_USUAL}{remark}"
             return model_error(self._client.where, what, "broken")
         told = f" ({problem})" if isinstance(problem, NoMessage) else ""
-        what = f"sends what is not understood as a message{told}; check that base_url leads to the Messages API"
+        what = f"sends what is not understood as a message{told}; check that url leads to the Messages API"
         return model_error(self._client.where, what, "broken")
 
 

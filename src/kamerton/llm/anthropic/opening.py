@@ -15,7 +15,6 @@ from kamerton.llm.anthropic.client import AnthropicClient, ClientSettings
 from kamerton.llm.anthropic.engine import AnthropicModelOptions
 from kamerton.llm.anthropic.model import AnthropicModel
 from kamerton.llm.anthropic.request import Manner
-from kamerton.llm.limits import ModelTimeouts
 from kamerton.vendors.accounts.anthropic import AnthropicAccount
 from kamerton.vendors.check import Check
 from kamerton.vendors.engine import EngineContext
@@ -36,13 +35,7 @@ async def open_model(options: AnthropicModelOptions, context: EngineContext) -> 
         options.cache,
         options.json_by,
     )
-    timeouts = ModelTimeouts(
-        connect_s=options.connect_s,
-        first_token_s=options.first_token_s,
-        between_tokens_s=options.between_tokens_s,
-        total_s=options.total_s,
-    )
-    return AnthropicModel(await _client(options, context), manner, timeouts, context.usage)
+    return AnthropicModel(await _client(options, context), manner, options.timeouts, context.usage)
 
 
 async def check_model(options: AnthropicModelOptions, context: EngineContext) -> Check:
@@ -51,15 +44,16 @@ async def check_model(options: AnthropicModelOptions, context: EngineContext) ->
         client = await _client(options, context)
     except KamertonError as error:
         return Check(reachable=False, authorised=False, detail=options.shown_url, fix=str(error))
+    patience_s = options.timeouts.connect_s + options.timeouts.first_token_s
     try:
         started_s = anyio.current_time()
-        with anyio.fail_after(options.connect_s + options.first_token_s):
+        with anyio.fail_after(patience_s):
             status, found, refused = await client.look_up(options.model)
         latency_ms = (anyio.current_time() - started_s) * 1000
     except VendorError as error:
         return Check(reachable=False, detail=options.shown_url, fix=str(error))
     except TimeoutError:
-        what = f"{client.where} does not answer within {options.connect_s + options.first_token_s:g} s"
+        what = f"{client.where} does not answer within {patience_s:g} s"
         return Check(reachable=False, detail=options.shown_url, fix=f"{what}; check the network and its status page")
     finally:
         with anyio.CancelScope(shield=True):
@@ -74,9 +68,7 @@ async def check_model(options: AnthropicModelOptions, context: EngineContext) ->
 def _told(options: AnthropicModelOptions, found: Mapping[str, Any], latency_ms: float) -> Check:
     """What the vendor tells of the model: whether it goes on serving it, and what it can do."""
     if found.get("type") != "model":
-        fix = (
-            f"{options.shown_url} answers what describes no model; check that model.anthropic.base_url leads to the API"
-        )
+        fix = f"{options.shown_url} answers what describes no model; check that model.anthropic.url leads to the API"
         return Check(False, None, latency_ms, "", fix)
     shown = shown_line(str(found.get("display_name") or options.model), 60)
     retires = shown_line(str(found.get("retires_at") or ""), 10)
@@ -114,7 +106,7 @@ async def _client(options: AnthropicModelOptions, context: EngineContext) -> Ant
             ) from None
         where = f"Claude ({options.model}) at {options.shown_url}"
         return AnthropicClient(
-            ClientSettings(options.shown_url, key, where, options.connect_s, options.connections), tls
+            ClientSettings(options.shown_url, key, where, options.timeouts.connect_s, options.connections), tls
         )
 
     return await anyio.to_thread.run_sync(make)
