@@ -23,6 +23,7 @@ from kamerton.domain.language_model import (
     GenerationEnded,
     LanguageModel,
     ModelRequest,
+    TextDelta,
     ToolCall,
     ToolResult,
 )
@@ -280,6 +281,22 @@ async def test_an_end_without_its_last_event_is_an_end() -> None:
         assert events[-1] == GenerationEnded("stop", 9, 3)
     async with raw(b"".join(whole)) as (model, _):
         assert (await failure(model)).fault == "timeout"
+
+
+async def test_what_stands_before_an_error_in_the_same_packet_is_yielded() -> None:
+    text = b'data: {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "!"}}\n\n'
+    error = b'data: {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}\n\n'
+    async with raw(START + text + error) as (model, _), aclosing(model.generate(asking("привет"))) as events:
+        assert await anext(events) == TextDelta("!")
+        with pytest.raises(VendorError, match="overloaded"):
+            await anext(events)
+
+
+async def test_one_connection_serves_one_answer_after_the_other() -> None:
+    async with stage() as at:
+        for _ in range(3):
+            await collected(at.model, asking("привет"))
+        assert (at.server.counts.requests, at.server.connections) == (3, 1)
 
 
 async def test_text_that_cannot_be_sent_is_told() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import deque
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -25,8 +26,8 @@ from kamerton.vendors.usage import UsageMeter
 logger = logging.getLogger(__name__)
 
 ENGINE_NAME: Final = "anthropic"
-_MOST_CONCESSIONS: Final = 5
-"""Settings that a model may reject one after another."""
+_MOST_ATTEMPTS: Final = 8
+"""More than there are settings that a model may reject one after another."""
 
 
 @dataclass(slots=True)
@@ -38,6 +39,8 @@ class _Stream:
     patience: Patience
     reader: AnswerReader
     events: EventStream = field(default_factory=EventStream)
+    come: deque[ServerEvent] = field(default_factory=deque)
+    """What has come and was not read yet: what stands before an error is yielded before it is raised."""
     written: list[str] = field(default_factory=list)
 
 
@@ -95,7 +98,7 @@ class AnthropicModel:
 
     async def _open(self, request: ModelRequest, patience: Patience) -> tuple[Response, Manner]:
         """Ask, once more for each setting that the model turns out to reject."""
-        for _ in range(_MOST_CONCESSIONS):
+        for _ in range(_MOST_ATTEMPTS):
             manner = self._manner
             try:
                 body = message_body(request, manner, self._thoughts)
@@ -127,24 +130,27 @@ class AnthropicModel:
             return None
 
     async def _read(self, stream: _Stream) -> list[ModelEvent] | None:
-        """Read until something of the answer has come, or it is known why it ends."""
+        """Read until something of the answer has come, or it is known why it ends; then to the end of the body.
+
+        A body that was read to its end leaves the connection to the next answer.
+        """
         reader = stream.reader
-        while not reader.over:
+        while True:
+            while stream.come:
+                found = reader.push(_decoded(stream.come.popleft()))
+                if reader.reason is not None:
+                    stream.patience.phase = "finished"
+                elif reader.writing:
+                    stream.patience.phase = "writing"
+                if found or (reader.reason is not None and not reader.over):
+                    stream.written += [_written(event) for event in found]
+                    return found
             try:
-                come = stream.events.push(await anext(stream.body))
+                stream.come += stream.events.push(await anext(stream.body))
             except StopAsyncIteration:
-                come = stream.events.finish()
-                if not come:
+                stream.come += stream.events.finish()
+                if not stream.come:
                     return None
-            found = [event for piece in come for event in reader.push(_decoded(piece))]
-            if reader.reason is not None:
-                stream.patience.phase = "finished"
-            elif reader.writing:
-                stream.patience.phase = "writing"
-            if found or reader.reason is not None:
-                stream.written += [_written(event) for event in found]
-                return found
-        return None
 
     def _ended(self, stream: _Stream) -> GenerationEnded:
         reader = stream.reader

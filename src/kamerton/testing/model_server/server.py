@@ -35,6 +35,8 @@ class ModelServer:
     def __init__(self, script: ModelScript, dialect: Dialect, host: str, port: int, scheme: str = "http") -> None:
         self.script = script
         """What it says from the next request on."""
+        self.connections = 0
+        """Connections that were made so far."""
         self._dialect = dialect
         self._scheme = scheme
         self._host = host
@@ -85,6 +87,7 @@ class ModelServer:
 
     async def converse(self, stream: ByteStream) -> None:
         """Serve one client's connection until it leaves; a client's faults end its own connection only."""
+        self.connections += 1
         async with stream:
             connection = HttpConnection(stream)
             try:
