@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
-import ssl
+from pathlib import Path
 
+import anyio.from_thread
 import pytest
+from pydantic import SecretStr
 
 from kamerton.domain.language_model import LanguageModel
-from kamerton.llm.anthropic.client import AnthropicClient, ClientSettings
-from kamerton.llm.anthropic.model import AnthropicModel
-from kamerton.llm.anthropic.request import Manner
+from kamerton.llm.anthropic.engine import ENGINE, AnthropicModelOptions
 from kamerton.llm.limits import ModelTimeouts
 from kamerton.testing.llm_conformance import API_KEY, PATIENCE_S, LanguageModelConformance
 from kamerton.testing.model_server import Rule
 from kamerton.testing.model_server.anthropic_dialect import AnthropicDialect
+from kamerton.vendors.accounts.anthropic import AnthropicAccount
+from kamerton.vendors.engine import EngineContext
 from kamerton.vendors.usage import UsageMeter
 
 pytestmark = pytest.mark.socket
 
-TLS = ssl.create_default_context()
+PATIENCE = ModelTimeouts(PATIENCE_S, PATIENCE_S, PATIENCE_S)
 
 
-class ClaudeConformance(LanguageModelConformance):
+class TestClaude(LanguageModelConformance):
     dialect = AnthropicDialect()
     quota = Rule(match=("fault",), status=400, remark="Your credit balance is too low to access the Anthropic API.")
-    manner = Manner("claude-haiku-5-5")
 
     def make_model(self, base_url: str, usage: UsageMeter) -> LanguageModel:
-        url = base_url.removesuffix("/v1")
-        settings = ClientSettings(url, API_KEY, f"Claude at {url}", PATIENCE_S, 100)
-        patience = ModelTimeouts(connect_s=PATIENCE_S, first_token_s=PATIENCE_S, between_tokens_s=PATIENCE_S)
-        return AnthropicModel(AnthropicClient(settings, TLS), self.manner, patience, usage)
+        options = AnthropicModelOptions(url=base_url, timeouts=PATIENCE)
+        context = EngineContext("ru", Path(), (AnthropicAccount(SecretStr(API_KEY)),), usage)
+        with anyio.from_thread.start_blocking_portal() as portal:
+            return portal.call(ENGINE.open, options, context)
 
 
-class TestClaude(ClaudeConformance):
-    pass
-
-
-del ClaudeConformance, LanguageModelConformance
+del LanguageModelConformance

@@ -29,7 +29,7 @@ from kamerton.domain.language_model import (
 )
 from kamerton.llm.anthropic.engine import ENGINE, AnthropicModelOptions
 from kamerton.llm.limits import ModelTimeouts
-from kamerton.testing.llm_conformance import SCHEMA, STOCK, CountedUsage, asking, called, collected, scripted, written
+from kamerton.testing.llm_stage import SCHEMA, STOCK, CountedUsage, asking, called, collected, scripted, written
 from kamerton.testing.model_server import ModelScript, ModelServer, Reply, Rule, serve_model
 from kamerton.testing.model_server.anthropic_dialect import AnthropicDialect, Rejected
 from kamerton.testing.model_server.script import ScriptedCall

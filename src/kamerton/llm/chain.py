@@ -7,16 +7,21 @@ import math
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import anyio
 
 from kamerton.domain.errors import ConfigurationError, EngineError, VendorError
-from kamerton.domain.language_model import LanguageModel, ModelEvent, ModelRequest
+from kamerton.domain.language_model import GenerationEnded, LanguageModel, ModelEvent, ModelRequest, TextDelta
+from kamerton.llm.model_errors import model_error
 from kamerton.vendors.breaker import BreakerSettings, ServiceBreaker
 from kamerton.vendors.health import FirstResultTimes
 from kamerton.vendors.hedge import CLOSE_S, Contestant, Won, first_result
 
 log = logging.getLogger(__name__)
+
+_BROKEN_OFF: Final = TextDelta("")
+"""Stands for an end without `GenerationEnded`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +91,8 @@ class ModelLink:
         if silent_s < self._patience_s:
             self.served()
         else:
-            self.failed(
-                VendorError(f"it fell silent for {silent_s:.1f} s in its answer", "timeout"), silent_s, begun=True
-            )
+            silence = VendorError(f"it fell silent for {silent_s:.1f} s in its answer", "timeout")
+            self.failed(silence, silent_s, begun=True)
 
 
 class ModelChain:
@@ -133,12 +137,15 @@ class ModelChain:
         link.times.record(won.waited_s)
         asked_s: float | None = None
         try:
-            event: ModelEvent | None = won.first
-            while event is not None:
-                yield event
+            event = won.first
+            yield event
+            while not isinstance(event, GenerationEnded):
                 asked_s = anyio.current_time()
-                event = await anext(won.rest, None)
+                event = await anext(won.rest, _BROKEN_OFF)
                 asked_s = None
+                if event is _BROKEN_OFF:
+                    raise model_error(link.model.name, "broke off in the middle of its answer; ask again", "broken")
+                yield event
             link.served()
         except EngineError as error:
             asked_s = None

@@ -11,9 +11,7 @@ import json
 import re
 import socket
 import traceback
-from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from typing import Final, get_args
 
 import anyio
@@ -21,32 +19,43 @@ import pytest
 
 from kamerton.domain.errors import EngineError, Fault, VendorError
 from kamerton.domain.language_model import (
-    AnswerSchema,
-    ChatMessage,
     GenerationEnded,
     LanguageModel,
     ModelEvent,
-    ModelRequest,
     TextDelta,
-    ToolCall,
-    ToolCallBegun,
-    ToolDefinition,
-    ToolResult,
 )
-from kamerton.testing.model_server import ModelScript, ModelServer, Reply, Rule, serve_model
-from kamerton.testing.model_server.dialect import Dialect
-from kamerton.testing.model_server.openai_dialect import OpenAIDialect
-from kamerton.testing.model_server.script import Quirk, ScriptedCall
-from kamerton.vendors.usage import Usage, UsageMeter, UsageUnit
+from kamerton.testing.llm_stage import (
+    ANSWER,
+    API_KEY,
+    DEADLINE_S,
+    LONG_WAIT_MS,
+    PATIENCE_S,
+    SCHEMA,
+    SCRIPT,
+    SPOKEN,
+    CountedUsage,
+    asking,
+    collected,
+    scripted,
+    written,
+)
+from kamerton.testing.llm_tool_conformance import ToolConformance
+from kamerton.testing.model_server import Rule, serve_model
+from kamerton.testing.model_server.script import Quirk
 
-API_KEY: Final = "sk-conformance-9f3b7c1e5a"
-"""What the adapter is to send, and never to show."""
-PATIENCE_S: Final = 1.0
-DEADLINE_S: Final = 20.0
-LONG_WAIT_MS: Final = 60_000
-
-ANSWER: Final = "Полис стоит 12 500 ₽ — «каско»? Да 🙂"
-SPOKEN: Final = "Это ответ, который не дойдёт до конца."
+__all__ = [
+    "ANSWER",
+    "API_KEY",
+    "PATIENCE_S",
+    "SCHEMA",
+    "SCRIPT",
+    "CountedUsage",
+    "LanguageModelConformance",
+    "asking",
+    "collected",
+    "scripted",
+    "written",
+]
 
 FAULTS: Final = (
     (Rule(match=("fault",), down=True), r"connect|reach|running"),
@@ -98,135 +107,10 @@ CODED: Final = {
 }
 """A fault for each code of an `EngineError` that an adapter gives."""
 
-SCRIPT: Final = ModelScript(
-    first_token_ms=0,
-    token_ms=1,
-    otherwise=Reply(answer=ANSWER),
-    rules=(
-        Rule(match=("endless",), endless=True, answer="И ещё."),
-        Rule(match=("long",), words=300),
-        Rule(match=("filtered",), raw="", finish="content_filter"),
-        Rule(match=("waiting",), first_token_ms=0.8 * 1000 * PATIENCE_S),
-        *(Rule(match=(f"number {number}$",), raw=f"ответ {number}") for number in range(12)),
-    ),
-)
-
-
-SCHEMA: Final = AnswerSchema(
-    "spoken_answer",
-    {
-        "type": "object",
-        "properties": {"is_safe": {"type": "boolean"}, "answer": {"type": "string"}},
-        "required": ["is_safe", "answer"],
-        "additionalProperties": False,
-    },
-)
-STOCK: Final = ToolDefinition(
-    "find_tyres",
-    "Ищет шины на складе по размеру",
-    {
-        "type": "object",
-        "properties": {"size": {"type": "string", "description": "205/55 R16"}},
-        "required": ["size"],
-        "additionalProperties": False,
-    },
-    strict=True,
-)
-TRANSFER: Final = ToolDefinition("transfer", "Соединяет с оператором")
-FIND: Final = ScriptedCall(name="find_tyres", arguments='{"size":"205/55 R16 — зима"}', id="call-a1")
-CALLS: Final = (FIND, ScriptedCall(name="transfer", id="call-b2"))
-
-
-def with_tools(text: str, *, max_tokens: int = 2000) -> ModelRequest:
-    """A request that offers tools."""
-    return ModelRequest(asking(text).messages, max_tokens, tools=(STOCK, TRANSFER))
-
-
-def called(events: list[ModelEvent]) -> list[ToolCall]:
-    """The whole calls of a generation."""
-    return [event for event in events if isinstance(event, ToolCall)]
-
-
-def scripted(*rules: Rule) -> ModelScript:
-    """The suite's script with other rules."""
-    return SCRIPT.model_copy(update={"rules": rules})
-
-
-class CountedUsage:
-    """A `UsageMeter` that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.told: list[Usage] = []
-
-    def record(self, usage: Usage) -> None:
-        """Keep it."""
-        self.told.append(usage)
-
-    @property
-    def totals(self) -> dict[UsageUnit, float]:
-        """Amounts by unit."""
-        sums: Counter[UsageUnit] = Counter()
-        for usage in self.told:
-            sums[usage.unit] += int(usage.amount)
-        return dict(sums)
-
-
-def asking(text: str, *, max_tokens: int = 2000, schema: AnswerSchema | None = None) -> ModelRequest:
-    """A request with instructions, a past and a turn."""
-    messages = (
-        ChatMessage("system", "Ты помощник."),
-        ChatMessage("user", "добрый день"),
-        ChatMessage("assistant", "Здравствуйте!"),
-        ChatMessage("user", text),
-    )
-    return ModelRequest(messages, max_tokens, schema)
-
-
-async def collected(model: LanguageModel, request: ModelRequest) -> list[ModelEvent]:
-    """All events of a generation, within the suite's deadline."""
-    with anyio.fail_after(DEADLINE_S):
-        async with aclosing(model.generate(request)) as events:
-            return [event async for event in events]
-
-
-def written(events: list[ModelEvent]) -> str:
-    """The text of a generation."""
-    return "".join(event.text for event in events if isinstance(event, TextDelta))
-
 
 @pytest.mark.anyio
-class LanguageModelConformance:
+class LanguageModelConformance(ToolConformance):
     """Rules of `kamerton.domain.language_model.LanguageModel`, tested from outside."""
-
-    dialect: Dialect = OpenAIDialect()
-    """What the vendor speaks."""
-    promises_schema = True
-    """The adapter sends the schema of an answer, and not only the wish for JSON."""
-    quota: Rule = Rule(match=("fault",), status=429, code="insufficient_quota")
-    """How the vendor says that the account's money is used up."""
-
-    def make_model(self, base_url: str, usage: UsageMeter) -> LanguageModel:
-        """A new adapter for the server at this address, with the key and the patience that the module names."""
-        raise NotImplementedError
-
-    @asynccontextmanager
-    async def stage(
-        self, script: ModelScript = SCRIPT, usage: UsageMeter | None = None
-    ) -> AsyncIterator[tuple[LanguageModel, ModelServer]]:
-        """A model and its server; in the end no request may be running."""
-        async with serve_model(script, dialect=self.dialect) as server:
-            model = self.make_model(server.base_url, usage or CountedUsage())
-            try:
-                yield model, server
-            finally:
-                await model.aclose()
-            with anyio.fail_after(DEADLINE_S):
-                await server.until_running(0)
-
-    async def works(self, model: LanguageModel) -> bool:
-        """Whether the model answers a plain request in full."""
-        events = await collected(model, asking("привет"))
-        return isinstance(events[-1], GenerationEnded) and json.loads(written(events))["answer"] == ANSWER
 
     async def test_deltas_then_the_end_with_the_counts(self) -> None:
         """The text is whole, the end comes last and once, the counts are the server's."""
@@ -317,96 +201,6 @@ class LanguageModelConformance:
             with pytest.raises(EngineError):
                 await collected(model, asking("fault"))
         assert usage.told == []
-
-    async def test_tools_are_offered_as_they_were_given(self) -> None:
-        """Names, descriptions, schemas and the choice arrive."""
-        for choice in ("auto", "none", "required"):
-            async with self.stage() as (model, server):
-                request = ModelRequest(asking("привет").messages, 500, tools=(STOCK, TRANSFER), tool_choice=choice)
-                await collected(model, request)
-                (record,) = server.requests
-                assert record.tools == (STOCK, TRANSFER)
-                assert record.tool_choice == choice
-
-    @pytest.mark.parametrize("one_delta", [False, True])
-    async def test_tool_calls_come_whole_and_in_order(self, one_delta: bool) -> None:
-        """Behind the text; each is announced as soon as its name is known; the reason is `tool_calls`."""
-        rule = Rule(match=("odd",), raw="Сейчас посмотрю.", tool_calls=CALLS, one_delta=one_delta)
-        async with self.stage(scripted(rule)) as (model, _):
-            events = await collected(model, with_tools("odd"))
-            assert written(events) == "Сейчас посмотрю."
-            assert isinstance(events[-1], GenerationEnded)
-            assert events[-1].reason == "tool_calls"
-            calls = called(events)
-            assert [(call.id, call.name) for call in calls] == [("call-a1", "find_tyres"), ("call-b2", "transfer")]
-            assert [call.parsed() for call in calls] == [{"size": "205/55 R16 — зима"}, {}]
-            begun = [event for event in events if isinstance(event, ToolCallBegun)]
-            assert [(event.id, event.name) for event in begun] == [(call.id, call.name) for call in calls]
-            assert all(events.index(one) < events.index(call) for one, call in zip(begun, calls, strict=True))
-            assert not any(isinstance(event, TextDelta) for event in events[events.index(begun[0]) :])
-
-    async def test_a_tool_call_is_announced_while_its_arguments_are_written(self) -> None:
-        """So that a wait can be filled early."""
-        long_call = ScriptedCall(name="find_tyres", arguments='{"size":"' + "205 " * 300 + '"}')
-        rule = Rule(match=("odd",), tool_calls=(long_call,), token_ms=5)
-        async with (
-            self.stage(scripted(rule)) as (model, server),
-            aclosing(model.generate(with_tools("odd"))) as events,
-        ):
-            with anyio.fail_after(DEADLINE_S):
-                assert isinstance(await anext(events), ToolCallBegun)
-            assert server.running == 1
-
-    async def test_results_of_tools_are_sent_back(self) -> None:
-        """Also one that failed; the model goes on from them."""
-        calls = (ToolCall("call-a1", "find_tyres", '{"size":"205/55 R16"}'), ToolCall("call-b2", "transfer", "{}"))
-        messages = (
-            *asking("есть шины?").messages,
-            ChatMessage("assistant", "Сейчас посмотрю.", calls),
-            ToolResult("call-a1", '{"found": 4}'),
-            ToolResult("call-b2", "линия занята", failed=True),
-        )
-        again = (*messages, ChatMessage("assistant", "", (ToolCall("call-c3", "transfer", "{}"),)))
-        again = (*again, ToolResult("call-c3", "соединяю"))
-        async with self.stage() as (model, server):
-            for sent in (messages, again):
-                events = await collected(model, ModelRequest(sent, 500, tools=(STOCK, TRANSFER)))
-                assert json.loads(written(events))["answer"] == ANSWER
-                assert [_told(message) for message in server.requests[-1].messages] == [_told(one) for one in sent]
-
-    async def test_broken_arguments_are_handed_on(self) -> None:
-        """Whoever reads them is told."""
-        rule = Rule(match=("odd",), tool_calls=(FIND.model_copy(update={"arguments": '{"size": '}),))
-        async with self.stage(scripted(rule)) as (model, _):
-            (call,) = called(await collected(model, with_tools("odd")))
-            with pytest.raises(EngineError, match="find_tyres"):
-                call.parsed()
-
-    async def test_a_tool_call_cut_off_at_the_limit_does_not_come(self) -> None:
-        """Half of the arguments may mean something else."""
-        rule = Rule(match=("odd",), tool_calls=(FIND,))
-        async with self.stage(scripted(rule)) as (model, _):
-            events = await collected(model, with_tools("odd", max_tokens=3))
-            assert called(events) == []
-            assert isinstance(events[-1], GenerationEnded)
-            assert events[-1].reason == "length"
-
-    @pytest.mark.parametrize("fault", ["cut", "error", "stall"])
-    async def test_a_tool_call_that_broke_off_does_not_come(self, fault: str) -> None:
-        """Nothing is called that the model did not ask for to the end."""
-        rule = Rule.model_validate({"match": ("odd",), "tool_calls": (FIND,), f"{fault}_after": 12})
-        events: list[ModelEvent] = []
-        note = events.append
-
-        async def keep(model: LanguageModel) -> None:
-            async with aclosing(model.generate(with_tools("odd"))) as generated:
-                async for event in generated:
-                    note(event)
-
-        async with self.stage(scripted(rule)) as (model, _):
-            with pytest.raises(EngineError), anyio.fail_after(DEADLINE_S):
-                await keep(model)
-        assert [type(event) for event in events] == [ToolCallBegun]
 
     @pytest.mark.parametrize("words", ["endless", "long"])
     async def test_closing_frees_the_servers_stream(self, words: str) -> None:
@@ -609,10 +403,3 @@ def _fault_name(value: object) -> str:
     if value.faults:
         return f"{value.faults[0]} {value.cut if 'cut' in value.faults else ''} {value.breaks_after or ''}".strip()
     return "slow head" if value.slow_ms else "slow first token"
-
-
-def _told(message: ChatMessage | ToolResult) -> object:
-    """What of a message arrives whatever the vendor's form: arguments as values, failures by their text."""
-    if isinstance(message, ToolResult):
-        return message.call_id, message.text
-    return message.role, message.text, [(call.id, call.name, call.parsed()) for call in message.tool_calls]

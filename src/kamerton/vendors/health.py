@@ -24,11 +24,6 @@ class FirstResultTimes:
         self._times_s.append(waited_s)
 
     @property
-    def count(self) -> int:
-        """Times that count now."""
-        return len(self._times_s)
-
-    @property
     def p90_s(self) -> float | None:
         """The time within which nine of ten first results came; None while too few are known."""
         if len(self._times_s) < FEWEST:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import anyio
 
@@ -48,6 +48,8 @@ class ServedRequest:
     tool_choice: str = "auto"
     headers: Mapping[str, str] = field(default_factory=dict)
     """Names in lower case."""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """The request's JSON as it came."""
     rule: str = ""
     completion_tokens: int = 0
     first_token_at_s: float | None = None

@@ -194,6 +194,8 @@ class ModelScript(BaseModel):
     """What a request for a summary gets, as plain text; without an answer, one is made of what was to be summed up."""
     first_token_ms: float = Field(default=400, ge=0)
     token_ms: float = Field(default=10, ge=0)
+    api_key: str | None = None
+    """Whoever does not send it as a bearer token is refused with 401; None: anybody is served."""
 
 
 def asks_for_summary(messages: Sequence[Message]) -> bool:

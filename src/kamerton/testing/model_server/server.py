@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import ssl
 from collections import Counter
@@ -36,7 +37,7 @@ class ModelServer:
         self.script = script
         """What it says from the next request on."""
         self.connections = 0
-        """Connections that were made so far."""
+        """Connections that clients opened so far."""
         self._dialect = dialect
         self._scheme = scheme
         self._host = host
@@ -100,7 +101,10 @@ class ModelServer:
 
     async def _handle(self, connection: HttpConnection, request: HttpRequest) -> None:
         path = request.path.partition("?")[0].removeprefix("/v1")
-        if (request.method, path) == ("POST", self._dialect.path):
+        key = self.script.api_key
+        if key is not None and request.headers.get("authorization") != f"Bearer {key}":
+            await connection.respond_json(HTTPStatus.UNAUTHORIZED, self._dialect.refused(401, None, None))
+        elif (request.method, path) == ("POST", self._dialect.path):
             try:
                 asked = self._dialect.parse(request.body)
             except BadRequestError as error:
@@ -155,6 +159,7 @@ class ModelServer:
             tools=asked.tools,
             tool_choice=asked.tool_choice,
             headers=request.headers,
+            fields=json.loads(request.body),
         )
 
     def _choose(self, asked: ChatRequest, record: ServedRequest) -> Reply:
