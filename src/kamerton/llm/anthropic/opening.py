@@ -11,7 +11,7 @@ import anyio.to_thread
 
 from kamerton.domain.errors import ConfigurationError, KamertonError, VendorError
 from kamerton.domain.foreign_text import shown_line
-from kamerton.llm.anthropic.client import AnthropicClient, ClientSettings
+from kamerton.llm.anthropic.client import CLOSE_S, AnthropicClient, ClientSettings
 from kamerton.llm.anthropic.engine import AnthropicModelOptions
 from kamerton.llm.anthropic.model import AnthropicModel
 from kamerton.llm.anthropic.request import Manner
@@ -56,7 +56,7 @@ async def check_model(options: AnthropicModelOptions, context: EngineContext) ->
         what = f"{client.where} does not answer within {patience_s:g} s"
         return Check(reachable=False, detail=options.shown_url, fix=f"{what}; check the network and its status page")
     finally:
-        with anyio.CancelScope(shield=True):
+        with anyio.move_on_after(CLOSE_S, shield=True):
             await client.aclose()
     if refused is not None:
         reached = refused.fault != "broken"
