@@ -107,7 +107,7 @@ class AnthropicModel:
                 conceded = manner.without(str(error)) if error.fault == "rejected" else None
                 if conceded is None:
                     raise
-                logger.info("a model rejects a setting and is asked without it", extra={"problem": str(error)})
+                logger.warning("a model rejects a setting and is asked without it", extra={"problem": str(error)})
                 if self._manner == manner:
                     self._manner = conceded
         raise model_error(self._client.where, "rejects one setting after another; see the log", "rejected")
