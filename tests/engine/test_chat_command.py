@@ -79,7 +79,8 @@ async def test_what_replaces_a_broken_answer_follows_it_with_a_space(tmp_path: P
     assistant = load_assistant(REPO / "assistants" / "insurance")
     async with serve_model(script) as server:
         settings = load_settings(
-            data_dir=with_prepared_vectors(tmp_path), model={"base_url": server.base_url, "name": MODEL_NAME}
+            data_dir=with_prepared_vectors(tmp_path),
+            model={"engine": "local", "local": {"url": server.base_url, "model": MODEL_NAME}},
         )
         async with open_call(assistant, settings) as call:
             exchange = await call.say("какая сегодня погода в москве")

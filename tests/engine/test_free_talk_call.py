@@ -47,7 +47,7 @@ async def mixed_call(model_url: str) -> CallOutcome:
     """The engine with this model, and one caller who asks, interrupts and comes back to the quote."""
     recorder = TurnRecorder()
     told: list[str] = []
-    settings = load_settings(model={"base_url": model_url, "name": MODEL_NAME})
+    settings = load_settings(model={"engine": "local", "local": {"url": model_url, "model": MODEL_NAME}})
     lines = said("weather", "card", "weather", "number-150@1.5", *ANSWERS)
     transport = AudioSocketTransport(AudioSocketSettings(host="127.0.0.1", port=0))
     async with (

@@ -255,7 +255,7 @@ def test_the_command_says_how_to_use_it_logs_requests_and_stops_politely() -> No
                 line = process.stdout.readline()
                 assert line, "the command ended early"
                 told += line
-            (url,) = re.findall(r"KAMERTON_MODEL__BASE_URL=(\S+) KAMERTON_MODEL__NAME=stand-in", told)
+            (url,) = re.findall(r"KAMERTON_MODEL__LOCAL__URL=(\S+) KAMERTON_MODEL__LOCAL__MODEL=stand-in", told)
             with openai.OpenAI(base_url=url, api_key="none", max_retries=0) as client:
                 answer = client.chat.completions.create(model="stand-in", messages=asking("какая погода?"))
             assert "дистанцию" in (answer.choices[0].message.content or "")

@@ -110,7 +110,7 @@ def _points(calibration: Calibration) -> Iterator[str]:
     if calibration.both is None:
         yield "The strict rules answer when both searches name the same answer with a wide lead and nearly every word"
         yield "is known. For more, this model does not tell these questions apart well enough. Another embedding model"
-        yield "(`understanding.model_folder`) may; `--precision` trades precision for recall along the curve below."
+        yield "(`understanding.engine`) may; `--precision` trades precision for recall along the curve below."
         yield ""
 
 

@@ -138,7 +138,7 @@ async def open_call(assistant: Assistant, settings: Settings) -> AsyncIterator[T
     with ThreadWorker(2, "brain") as worker:
         async with (
             open_store(settings.store) as store,
-            open_model(settings) as model,
+            open_model(settings, assistant.language, progress_line) as model,
             open_brain(assistant, settings, store, worker, model, progress_line) as brain,
         ):
             call = TextCall(brain, assistant)

@@ -39,8 +39,8 @@ async def _serve(script: ModelScript, host: str, port: int) -> None:
     async with serve_model(script, host=host, port=port) as server:
         print(
             f"\n  The stand-in model answers at {server.base_url}\n"
-            f"  Use it:  KAMERTON_MODEL__BASE_URL={server.base_url} KAMERTON_MODEL__NAME={MODEL_NAME} "
-            f"kamerton serve\n"
+            f"  Use it:  KAMERTON_MODEL__ENGINE=local KAMERTON_MODEL__LOCAL__URL={server.base_url} "
+            f"KAMERTON_MODEL__LOCAL__MODEL={MODEL_NAME} kamerton serve\n"
             f"  Stop with Ctrl-C.\n",
             flush=True,
         )

@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import anyio
-import anyio.to_thread
-
 from kamerton.answers.answer_cache import AnswerCache
 from kamerton.answers.answer_cache_chain import AnswerCacheChain
 from kamerton.answers.answer_cache_settings import AnswerCacheSettings, AnswerScope, OfferOutcome
 from kamerton.answers.answers_chain import AnswersChain
 from kamerton.config.answers import Progress
 from kamerton.config.assistant_folder import Assistant
-from kamerton.config.settings import ModelSettings, Settings
+from kamerton.config.engine_settings import ModelSettings
+from kamerton.config.engines import engine_context, open_chain
+from kamerton.config.settings import Settings
 from kamerton.config.understanding import CacheMaker, Surroundings, open_embedders, open_understanding
 from kamerton.domain.dialogue import FaqResult
 from kamerton.domain.embedding import Embedder
@@ -28,10 +27,10 @@ from kamerton.domain.storage import Store
 from kamerton.domain.work import Worker
 from kamerton.flow_engine import FlowEngine
 from kamerton.intent_classifier import ClassifierChain
+from kamerton.llm.chain import ModelChain, ModelChainSettings, ModelLink
 from kamerton.llm.conversation_manager import ConversationManager
 from kamerton.llm.dual_context import DualContextController
 from kamerton.llm.instructions import prompt_version, talk_instructions
-from kamerton.llm.openai.model import OpenAICompatibleModel
 from kamerton.llm.summaries import ModelSummarizer, SummaryShelf
 from kamerton.llm.token_counts import estimate_tokens
 from kamerton.observability.masking import mask_text
@@ -143,17 +142,19 @@ async def open_brain(
 
 
 @asynccontextmanager
-async def open_model(settings: Settings) -> AsyncIterator[LanguageModel | None]:
-    """The configured language model, if there is one; nothing is sent yet."""
-    server = settings.model.server()
-    if server is None:
+async def open_model(settings: Settings, language: str, progress: Progress) -> AsyncIterator[ModelChain | None]:
+    """The configured language models as one, if there are any; nothing is sent yet.
+
+    Raises:
+        ConfigurationError: one of them cannot work as it is set.
+    """
+    section = settings.model
+    if not section.chain:
         yield None
         return
-    model = await anyio.to_thread.run_sync(OpenAICompatibleModel, server)
-    try:
-        yield model
-    finally:
-        await model.aclose()
+    async with open_chain("model", section, engine_context(settings, language, progress)) as links:
+        models = [ModelLink(link.name, link.part, section.breaker, section.first_token_s) for link in links]
+        yield ModelChain(models, ModelChainSettings(section.first_token_s, section.hedge))
 
 
 def _cache(

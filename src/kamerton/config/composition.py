@@ -94,7 +94,9 @@ async def open_engine(
         vad = VadBatcher(SileroModel(find_silero()), vad_worker, settings.listening.vad)
         store = await stack.enter_async_context(open_store(settings.store))
         brain_worker = stack.enter_context(ThreadWorker(2, "brain"))
-        model = None if stand_ins else await stack.enter_async_context(open_model(settings))
+        model = (
+            None if stand_ins else await stack.enter_async_context(open_model(settings, assistant.language, progress))
+        )
         brain = await stack.enter_async_context(open_brain(assistant, settings, store, brain_worker, model, progress))
         progress("loading the recogniser")
         stt, recognizer = await _open_recognizer(settings, assistant.language, stand_ins, stack, progress)

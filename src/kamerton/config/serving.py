@@ -88,7 +88,7 @@ async def open_doors(engine: Engine, settings: Settings, *, web: bool = True) ->
     """
     files = OpenFiles()
     wanted = Shares(settings.limits, settings.audiosocket, settings.browser, settings.web)
-    per_call = 1 if settings.model.base_url is None else 2
+    per_call = 2 if settings.model.chain else 1
     shares = share_files(wanted, files.limit - files.open, per_call)
     chosen = settings.limits.max_calls != CallLimits().max_calls
     gate = CallGate(call_limits(shares.limits, engine.recognizer(), chosen=chosen))

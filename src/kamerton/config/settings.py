@@ -31,12 +31,15 @@ from pydantic_settings import (
 
 from kamerton.cache.opening import StoreSettings
 from kamerton.config.engine_sections import Section
-from kamerton.config.engine_settings import AccountSettings, RecognizerSettings, VoiceSettings
+from kamerton.config.engine_settings import (
+    AccountSettings,
+    ModelSettings,
+    RecognizerSettings,
+    UnderstandingSettings,
+    VoiceSettings,
+)
 from kamerton.domain.errors import ConfigurationError
 from kamerton.listening.listener import ListeningSettings
-from kamerton.llm.dual_context import MIN_WINDOW_TOKENS
-from kamerton.llm.limits import ModelTimeouts, TalkLimits
-from kamerton.llm.openai.model import OpenAICompatibleSettings
 from kamerton.models.settings import ModelsSettings
 from kamerton.orchestrator.settings import CallSettings
 from kamerton.transports.admission import CallLimits
@@ -61,65 +64,6 @@ class LogSettings(Section):
     format: Literal["json", "console"] = "json"
 
 
-class ModelSettings(Section):
-    """The language model that answers what nothing else answers; without `base_url` there is none."""
-
-    base_url: str | None = None
-    """Of any server with the OpenAI interface (OpenAI, Ollama, vLLM, llama.cpp …): `http://127.0.0.1:11434/v1`."""
-    name: str = ""
-    """What the server calls the model."""
-    api_key: SecretStr | None = None
-    project: str | None = None
-    """Sent as `OpenAI-Project`; the folder of YandexGPT."""
-    json_mode: Literal["schema", "object", "off"] = "object"
-    """How the server is asked for JSON; `off` for servers that refuse the request."""
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    token_limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    """OpenAI's reasoning models know only the second name, most other servers only the first."""
-    window_tokens: Annotated[int, Field(ge=1000)] = 8000
-    """Length of conversation the model is given; the older part is summarised."""
-    timeouts: ModelTimeouts = ModelTimeouts()
-    limits: TalkLimits = TalkLimits()
-
-    def server(self) -> OpenAICompatibleSettings | None:
-        """The server to ask, if there is one.
-
-        Raises:
-            ConfigurationError: its address is none, or no model is named.
-        """
-        if self.base_url is None:
-            return None
-        return OpenAICompatibleSettings(
-            base_url=self.base_url,
-            model=self.name,
-            api_key=self.api_key.get_secret_value() if self.api_key is not None else None,
-            project=self.project,
-            json_mode=self.json_mode,
-            temperature=self.temperature,
-            token_limit_field=self.token_limit_field,
-            timeouts=self.timeouts,
-        )
-
-    @property
-    def conversation_tokens(self) -> int:
-        """The window without what is reserved for the answer."""
-        return self.window_tokens - self.limits.max_tokens
-
-    @model_validator(mode="after")
-    def _usable(self) -> Self:
-        """Wrong values are found when the settings are read."""
-        try:
-            self.server()
-        except ConfigurationError as error:
-            raise ValueError(str(error)) from error
-        if self.conversation_tokens < MIN_WINDOW_TOKENS:
-            raise ValueError(
-                f"window_tokens is {self.window_tokens} and limits.max_tokens {self.limits.max_tokens}: "
-                f"{self.conversation_tokens} remain for the conversation, at least {MIN_WINDOW_TOKENS} are needed"
-            )
-        return self
-
-
 class AnswerSettings(Section):
     """Instant answers."""
 
@@ -132,14 +76,6 @@ class AnswerSettings(Section):
     elastic_api_key: SecretStr | None = None
     elastic_timeout_ms: Annotated[float, Field(gt=0, le=2000)] = 150.0
     """Of one search; below `budget_ms`."""
-
-
-class UnderstandingSettings(Section):
-    """Intent classification."""
-
-    model_folder: Path | None = None
-    """Folder of a local ONNX embedding model; without it the bundled multilingual-e5-small is used."""
-    threads: Annotated[int, Field(ge=1, le=64)] = 1
 
 
 class ManagerSettings(Section):

@@ -27,17 +27,15 @@ from kamerton.answers.answers_chain import AnswersChain
 from kamerton.answers.instant import InstantAnswers
 from kamerton.config.answers import Progress, open_answers, vector_folder
 from kamerton.config.assistant_folder import Assistant
+from kamerton.config.engines import engine_context
 from kamerton.config.settings import Settings
 from kamerton.domain.embedding import Embedder
 from kamerton.domain.errors import EngineError
 from kamerton.domain.work import Worker
 from kamerton.embeddings.chain import ChainLink, EmbedderChain, open_chain
-from kamerton.embeddings.e5.engine import ENGINE as E5
-from kamerton.embeddings.e5.engine import E5Options
-from kamerton.embeddings.onnx.engine import ENGINE as ONNX
-from kamerton.embeddings.onnx.engine import OnnxOptions
 from kamerton.intent_classifier import ClassifierChain, IntentClassifier
-from kamerton.vendors.engine import EngineContext, EngineType
+from kamerton.vendors import registry
+from kamerton.vendors.engine import EngineType
 
 _GRACE_S: Final = 5.0
 """How long a start waits for embedders whose vectors are all on disk."""
@@ -83,10 +81,9 @@ class _Part:
 
 def chosen_embedders(settings: Settings) -> Sequence[tuple[EngineType[Embedder], Any]]:
     """The configured embedders with their options, in the order in which they are asked."""
-    understanding = settings.understanding
-    if understanding.model_folder is not None:
-        return ((ONNX, OnnxOptions(understanding.model_folder, understanding.threads)),)
-    return ((E5, E5Options(understanding.threads)),)
+    section = settings.understanding
+    engines = registry.engines_in(section.package)
+    return tuple((engines[name], section.options(name)) for name in section.chain)
 
 
 async def open_embedders(settings: Settings, language: str, progress: Progress | None = None) -> EmbedderChain:
@@ -96,7 +93,7 @@ async def open_embedders(settings: Settings, language: str, progress: Progress |
         ConfigurationError: an option or a credential cannot work.
         ModelError: no model can be loaded.
     """
-    context = EngineContext(language, settings.data_dir, progress=progress or (lambda line: None))
+    context = engine_context(settings, language, progress or (lambda line: None))
     return await open_chain(chosen_embedders(settings), context)
 
 

@@ -17,11 +17,13 @@ from kamerton.domain.language_model import (
     LLMStreamChunk,
     ModelEvent,
     ModelRequest,
+    TextDelta,
 )
 from kamerton.llm.checked_answer import CheckedAnswer
 from kamerton.llm.generation import CLOSE_S, Generation
 from kamerton.llm.instructions import turn_message
 from kamerton.llm.limits import TalkLimits
+from kamerton.llm.structured_answer import SPOKEN_ANSWER
 
 logger = logging.getLogger(__name__)
 
@@ -159,7 +161,7 @@ class ConversationManager:
         history = self._contexts.messages()
         asked = ChatMessage("user", turn_message(text, situation, self._language))
         messages = joined((ChatMessage("system", self._instructions), *history, asked))
-        events = self._model.generate(ModelRequest(messages, self._limits.max_tokens, json_answer=True))
+        events = self._model.generate(ModelRequest(messages, self._limits.max_tokens, SPOKEN_ANSWER))
         generation = Generation(events, self._limits, self._model.name)
         self._running.append(generation)
         self._latest = generation
@@ -168,8 +170,8 @@ class ConversationManager:
     def _check(self, answer: CheckedAnswer, event: ModelEvent) -> str:
         with self._named():
             if not isinstance(event, GenerationEnded):
-                return answer.push(event.text)
-            answer.end(filtered=event.reason == "filtered")
+                return answer.push(event.text) if isinstance(event, TextDelta) else ""
+            answer.end(filtered=event.withheld)
             return ""
 
     async def _finish(self, generation: Generation, answer: CheckedAnswer) -> None:

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from kamerton.domain.errors import EngineError
+from kamerton.domain.language_model import AnswerSchema
 
-ANSWER_SCHEMA: Final[dict[str, Any]] = {
-    "type": "object",
-    "properties": {"is_safe": {"type": "boolean"}, "answer": {"type": "string"}},
-    "required": ["is_safe", "answer"],
-    "additionalProperties": False,
-}
-"""JSON schema for servers that can promise one. No `thought`: the last clause would wait for it."""
+SPOKEN_ANSWER: Final = AnswerSchema(
+    "spoken_answer",
+    {
+        "type": "object",
+        "properties": {"is_safe": {"type": "boolean"}, "answer": {"type": "string"}},
+        "required": ["is_safe", "answer"],
+        "additionalProperties": False,
+    },
+)
+"""For servers that can promise one. No `thought`: the last clause would wait for it."""
 
 MAX_DEPTH: Final = 16
 """Deepest nesting of a skipped value."""

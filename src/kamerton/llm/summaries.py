@@ -11,7 +11,7 @@ from typing import Final
 import anyio
 
 from kamerton.domain.errors import ConfigurationError, EngineError
-from kamerton.domain.language_model import ChatMessage, GenerationEnded, LanguageModel, ModelRequest
+from kamerton.domain.language_model import ChatMessage, GenerationEnded, LanguageModel, ModelRequest, TextDelta
 from kamerton.domain.storage import Store
 
 logger = logging.getLogger(__name__)
@@ -115,10 +115,11 @@ class ModelSummarizer:
         async with aclosing(self._model.generate(request)) as events:
             async for event in events:
                 if isinstance(event, GenerationEnded):
-                    if event.reason == "filtered":
+                    if event.withheld:
                         raise EngineError(f"the model {self._model.name} refused to sum up the conversation")
                     return _whole_lines(text) if event.reason == "length" else text.strip()
-                text += event.text
+                if isinstance(event, TextDelta):
+                    text += event.text
                 if len(text) > MAX_TOKENS * _MOST_CHARACTERS_PER_TOKEN:
                     return _whole_lines(text)
         raise EngineError(f"the model {self._model.name} broke off in a summary; check the server's log")

@@ -1,7 +1,8 @@
 """The suite that every language model's adapter must pass, against the stand-in server over real HTTP.
 
-A test module makes a subclass of `LanguageModelConformance` that overrides `make_model`. The adapter is to wait no
-longer than `PATIENCE_S` for the first token and between tokens, so that the tests of slow servers end soon.
+A test module makes a subclass of `LanguageModelConformance` that overrides `make_model`, and `dialect` where the vendor
+does not speak OpenAI's. The adapter is to use `API_KEY`, and to wait no longer than `PATIENCE_S` for a connection, for
+the first token and between tokens, so that the tests of slow servers end soon.
 """
 
 from __future__ import annotations
@@ -9,31 +10,52 @@ from __future__ import annotations
 import json
 import re
 import socket
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+import traceback
+from contextlib import aclosing
 from typing import Final, get_args
 
 import anyio
 import pytest
 
-from kamerton.domain.errors import EngineError
+from kamerton.domain.errors import EngineError, Fault, VendorError
 from kamerton.domain.language_model import (
-    ChatMessage,
     GenerationEnded,
     LanguageModel,
     ModelEvent,
-    ModelRequest,
     TextDelta,
 )
-from kamerton.testing.model_server import ModelScript, ModelServer, Reply, Rule, serve_model
+from kamerton.testing.llm_stage import (
+    ANSWER,
+    API_KEY,
+    DEADLINE_S,
+    LONG_WAIT_MS,
+    PATIENCE_S,
+    SCHEMA,
+    SCRIPT,
+    SPOKEN,
+    CountedUsage,
+    asking,
+    collected,
+    scripted,
+    written,
+)
+from kamerton.testing.llm_tool_conformance import ToolConformance
+from kamerton.testing.model_server import Rule, serve_model
 from kamerton.testing.model_server.script import Quirk
 
-PATIENCE_S: Final = 1.0
-DEADLINE_S: Final = 20.0
-LONG_WAIT_MS: Final = 60_000
-
-ANSWER: Final = "Полис стоит 12 500 ₽ — «каско»? Да 🙂"
-SPOKEN: Final = "Это ответ, который не дойдёт до конца."
+__all__ = [
+    "ANSWER",
+    "API_KEY",
+    "PATIENCE_S",
+    "SCHEMA",
+    "SCRIPT",
+    "CountedUsage",
+    "LanguageModelConformance",
+    "asking",
+    "collected",
+    "scripted",
+    "written",
+]
 
 FAULTS: Final = (
     (Rule(match=("fault",), down=True), r"connect|reach|running"),
@@ -49,11 +71,33 @@ FAULTS: Final = (
     (Rule(match=("fault",), answer=SPOKEN, stall_after=40), r"\bs\b|slow|seconds|silent|wait"),
     (Rule(match=("fault",), first_token_ms=LONG_WAIT_MS), r"\bs\b|slow|seconds|silent|wait"),
     (Rule(match=("fault",), slow_ms=LONG_WAIT_MS), r"\bs\b|slow|seconds|silent|wait"),
+    (Rule(match=("fault",), answer=SPOKEN, cut_after=40, cut="half_close"), r"cut|broke|lost|ended|closed"),
+    (Rule(match=("fault",), answer=SPOKEN, cut_after=40, cut="reset"), r"cut|broke|lost|ended|closed"),
+    (Rule(match=("fault",), answer=SPOKEN, cut_after=40, cut="garbage"), r"cut|broke|lost|ended|closed"),
+    (Rule(match=("fault",), slow_loris_ms=20), r"\bs\b|slow|seconds|silent|wait"),
     (Rule(match=("fault",), non_json=True), r"JSON|understood|protocol|OpenAI|unexpected"),
-    (Rule(match=("fault",), instead="page"), r"base_url leads to no streaming API"),
-    (Rule(match=("fault",), instead="whole"), r"base_url leads to no streaming API"),
+    (Rule(match=("fault",), instead="page"), r"url leads to no streaming API"),
+    (Rule(match=("fault",), instead="whole"), r"url leads to no streaming API"),
 )
 """Each fault, and what its message must speak of."""
+
+JUDGED: Final[tuple[tuple[Rule, Fault], ...]] = (
+    (Rule(match=("fault",), status=401), "unauthorised"),
+    (Rule(match=("fault",), status=403), "unauthorised"),
+    (Rule(match=("fault",), status=404), "rejected"),
+    (Rule(match=("fault",), status=429), "rate_limited"),
+    (Rule(match=("fault",), status=500), "failed"),
+    (Rule(match=("fault",), status=503), "failed"),
+    (Rule(match=("fault",), down=True), "connection"),
+    (Rule(match=("fault",), answer=SPOKEN, cut_after=10), "connection"),
+    (Rule(match=("fault",), answer=SPOKEN, cut_after=10, cut="stream"), "connection"),
+    (Rule(match=("fault",), slow_ms=LONG_WAIT_MS), "timeout"),
+    (Rule(match=("fault",), answer=SPOKEN, stall_after=10), "timeout"),
+    (Rule(match=("fault",), answer=SPOKEN, error_after=10), "failed"),
+    (Rule(match=("fault",), non_json=True), "broken"),
+    (Rule(match=("fault",), instead="page"), "broken"),
+)
+"""How each fault is to be told to whoever decides whether the service is asked again."""
 
 CODED: Final = {
     "model_timeout": Rule(match=("fault",), slow_ms=LONG_WAIT_MS),
@@ -63,67 +107,10 @@ CODED: Final = {
 }
 """A fault for each code of an `EngineError` that an adapter gives."""
 
-SCRIPT: Final = ModelScript(
-    first_token_ms=0,
-    token_ms=1,
-    otherwise=Reply(answer=ANSWER),
-    rules=(
-        Rule(match=("endless",), endless=True, answer="И ещё."),
-        Rule(match=("long",), words=300),
-        Rule(match=("filtered",), raw="", finish="content_filter"),
-        Rule(match=("waiting",), first_token_ms=0.8 * 1000 * PATIENCE_S),
-        *(Rule(match=(f"number {number}$",), raw=f"ответ {number}") for number in range(12)),
-    ),
-)
-
-
-def asking(text: str, *, max_tokens: int = 2000, json_answer: bool = False) -> ModelRequest:
-    """A request with instructions, a past and a turn."""
-    messages = (
-        ChatMessage("system", "Ты помощник."),
-        ChatMessage("user", "добрый день"),
-        ChatMessage("assistant", "Здравствуйте!"),
-        ChatMessage("user", text),
-    )
-    return ModelRequest(messages, max_tokens, json_answer)
-
-
-async def collected(model: LanguageModel, request: ModelRequest) -> list[ModelEvent]:
-    """All events of a generation, within the suite's deadline."""
-    with anyio.fail_after(DEADLINE_S):
-        async with aclosing(model.generate(request)) as events:
-            return [event async for event in events]
-
-
-def written(events: list[ModelEvent]) -> str:
-    """The text of a generation."""
-    return "".join(event.text for event in events if isinstance(event, TextDelta))
-
 
 @pytest.mark.anyio
-class LanguageModelConformance:
+class LanguageModelConformance(ToolConformance):
     """Rules of `kamerton.domain.language_model.LanguageModel`, tested from outside."""
-
-    def make_model(self, base_url: str) -> LanguageModel:
-        """A new adapter for the server at this address, with the patience that the module names."""
-        raise NotImplementedError
-
-    @asynccontextmanager
-    async def stage(self, script: ModelScript = SCRIPT) -> AsyncIterator[tuple[LanguageModel, ModelServer]]:
-        """A model and its server; in the end no request may be running."""
-        async with serve_model(script) as server:
-            model = self.make_model(server.base_url)
-            try:
-                yield model, server
-            finally:
-                await model.aclose()
-            with anyio.fail_after(DEADLINE_S):
-                await server.until_running(0)
-
-    async def works(self, model: LanguageModel) -> bool:
-        """Whether the model answers a plain request in full."""
-        events = await collected(model, asking("привет"))
-        return isinstance(events[-1], GenerationEnded) and json.loads(written(events))["answer"] == ANSWER
 
     async def test_deltas_then_the_end_with_the_counts(self) -> None:
         """The text is whole, the end comes last and once, the counts are the server's."""
@@ -131,20 +118,26 @@ class LanguageModelConformance:
             events = await collected(model, asking("привет"))
             (record,) = server.requests
             assert json.loads(written(events)) == {"is_safe": True, "answer": ANSWER}
-            assert events[-1] == GenerationEnded("stop", record.prompt_tokens, record.completion_tokens)
+            ended = events[-1]
+            assert isinstance(ended, GenerationEnded)
+            assert ended.reason == "stop"
+            assert (ended.prompt_tokens, ended.completion_tokens) == (record.prompt_tokens, record.completion_tokens)
+            assert ended.response_id
             assert all(isinstance(event, TextDelta) and event.text for event in events[:-1])
             assert len(events) > 5
 
     async def test_the_server_is_asked_what_was_asked(self) -> None:
         """Messages, limit and the wish for JSON arrive; the answer is streamed."""
-        request = asking("привет", max_tokens=77, json_answer=True)
+        request = asking("привет", max_tokens=77, schema=SCHEMA)
         async with self.stage() as (model, server):
             await collected(model, request)
             await collected(model, asking("привет"))
             first, second = server.requests
             assert first.messages == request.messages
             assert (first.max_tokens, first.streamed, first.json_answer) == (77, True, True)
+            assert first.answer_schema == (SCHEMA if self.promises_schema else None)
             assert not second.json_answer
+            assert first.tools == ()
 
     async def test_text_is_yielded_while_the_model_writes(self) -> None:
         """The first delta is there long before the server is done."""
@@ -162,11 +155,52 @@ class LanguageModelConformance:
             assert written(events)
 
     async def test_an_answer_withheld_by_the_vendor_says_so(self) -> None:
-        """The reason is `filtered`."""
+        """It is no answer."""
         async with self.stage() as (model, _):
             events = await collected(model, asking("filtered"))
             assert isinstance(events[-1], GenerationEnded)
-            assert events[-1].reason == "filtered"
+            assert events[-1].withheld
+
+    async def test_a_refusal_of_the_model_says_so(self) -> None:
+        """What it says instead is not yielded as the answer."""
+        rule = Rule(match=("odd",), refusal="Извините, с этим я помочь не могу.")
+        async with self.stage(scripted(rule)) as (model, _):
+            events = await collected(model, asking("odd"))
+            assert isinstance(events[-1], GenerationEnded)
+            assert events[-1].reason == "refused"
+            assert written(events) == ""
+
+    async def test_counts_tell_what_came_from_the_vendors_cache(self) -> None:
+        """They are a part of the prompt's; the meter is told of them apart."""
+        usage = CountedUsage()
+        async with self.stage(scripted(Rule(match=("odd",), answer="Да.", cached_tokens=7)), usage) as (model, server):
+            ended = (await collected(model, asking("odd")))[-1]
+            (record,) = server.requests
+            assert isinstance(ended, GenerationEnded)
+            assert (ended.prompt_tokens, ended.cached_tokens) == (record.prompt_tokens, 7)
+            assert usage.totals == {
+                "input_tokens": record.prompt_tokens - 7,
+                "cached_tokens": 7,
+                "output_tokens": record.completion_tokens,
+            }
+            assert {told.part for told in usage.told} == {"model"}
+
+    async def test_what_was_given_up_is_counted_too(self) -> None:
+        """The vendor charges for it; its counts never come, so it is an estimate."""
+        usage = CountedUsage()
+        async with self.stage(usage=usage) as (model, _), aclosing(model.generate(asking("endless"))) as events:
+            with anyio.fail_after(DEADLINE_S):
+                await anext(events)
+        assert usage.totals["input_tokens"] > 10
+        assert usage.totals["output_tokens"] > 0
+
+    async def test_a_refused_request_costs_nothing(self) -> None:
+        """Nothing was written."""
+        usage = CountedUsage()
+        async with self.stage(scripted(Rule(match=("fault",), status=429)), usage) as (model, _):
+            with pytest.raises(EngineError):
+                await collected(model, asking("fault"))
+        assert usage.told == []
 
     @pytest.mark.parametrize("words", ["endless", "long"])
     async def test_closing_frees_the_servers_stream(self, words: str) -> None:
@@ -207,8 +241,43 @@ class LanguageModelConformance:
             message = str(caught.value)
             assert str(server.port) in message or model.name in message
             assert len(message) < 600
+            assert API_KEY not in "".join(traceback.format_exception(caught.value))
             assert server.counts.requests == 1
             assert await self.works(model)
+
+    @pytest.mark.parametrize(("rule", "fault"), JUDGED, ids=lambda value: _fault_name(value))
+    async def test_a_fault_is_judged(self, rule: Rule, fault: Fault) -> None:
+        """Whoever chooses between vendors knows how this one failed."""
+        async with self.stage(scripted(rule)) as (model, _):
+            with pytest.raises(VendorError) as caught:
+                await collected(model, asking("fault"))
+            assert caught.value.fault == fault
+
+    async def test_a_used_up_quota_is_no_passing_overload(self) -> None:
+        """A person has to do something."""
+        async with self.stage(scripted(self.quota)) as (model, _):
+            with pytest.raises(VendorError) as caught:
+                await collected(model, asking("fault"))
+            assert caught.value.fault == "quota"
+
+    async def test_a_wait_that_the_server_asks_for_is_told(self) -> None:
+        """In seconds."""
+        async with self.stage(scripted(Rule(match=("fault",), status=429, retry_after_s=7))) as (model, _):
+            with pytest.raises(VendorError) as caught:
+                await collected(model, asking("fault"))
+            assert (caught.value.fault, caught.value.retry_after_s) == ("rate_limited", 7)
+
+    async def test_the_key_is_shown_nowhere(self) -> None:
+        """Not even when the server repeats it."""
+        refused = Rule(match=("fault",), status=401, remark=f"Incorrect API key provided: {API_KEY}.")
+        failed = Rule(match=("fault",), error_after=10, answer=SPOKEN, remark=f"{API_KEY} is used up")
+        for rule in (refused, failed):
+            async with self.stage(scripted(rule)) as (model, server):
+                with pytest.raises(EngineError) as caught:
+                    await collected(model, asking("fault"))
+                shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value) + repr(model)
+                assert API_KEY not in shown
+                assert any(API_KEY in value for value in server.requests[0].headers.values())
 
     @pytest.mark.parametrize(
         "reply",
@@ -276,7 +345,7 @@ class LanguageModelConformance:
         with socket.socket() as reserved:
             reserved.bind(("127.0.0.1", 0))
             port = reserved.getsockname()[1]
-            model = self.make_model(f"http://127.0.0.1:{port}/v1")
+            model = self.make_model(f"http://127.0.0.1:{port}/v1", CountedUsage())
             try:
                 with pytest.raises(EngineError, match=str(port)):
                     await collected(model, asking("привет"))
@@ -285,8 +354,8 @@ class LanguageModelConformance:
 
     async def test_a_server_that_comes_back_is_used_again(self) -> None:
         """The same model object, after its server was away."""
-        async with serve_model(SCRIPT) as first:
-            model = self.make_model(first.base_url)
+        async with serve_model(SCRIPT, dialect=self.dialect) as first:
+            model = self.make_model(first.base_url, CountedUsage())
             try:
                 assert await self.works(model)
                 port = first.port
@@ -296,7 +365,7 @@ class LanguageModelConformance:
         try:
             with pytest.raises(EngineError):
                 await collected(model, asking("привет"))
-            async with serve_model(SCRIPT, port=port):
+            async with serve_model(SCRIPT, port=port, dialect=self.dialect):
                 assert await self.works(model)
         finally:
             await model.aclose()
@@ -316,7 +385,7 @@ class LanguageModelConformance:
 
     async def test_closing_twice_and_unused_is_harmless(self) -> None:
         """Also right after it was made; the name does not depend on use."""
-        model = self.make_model("http://127.0.0.1:9/v1")
+        model = self.make_model("http://127.0.0.1:9/v1", CountedUsage())
         name = model.name
         assert name
         await model.aclose()
@@ -329,6 +398,8 @@ def _fault_name(value: object) -> str:
         return ""
     if value.status is not None:
         return f"status {value.status}"
+    if "slow_loris" in value.faults:
+        return "slow loris"
     if value.faults:
         return f"{value.faults[0]} {value.cut if 'cut' in value.faults else ''} {value.breaks_after or ''}".strip()
     return "slow head" if value.slow_ms else "slow first token"

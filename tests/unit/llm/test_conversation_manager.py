@@ -22,6 +22,7 @@ from kamerton.llm.conversation_manager import ConversationManager
 from kamerton.llm.dual_context import DualContextController
 from kamerton.llm.instructions import guarded_part, talk_instructions
 from kamerton.llm.limits import TalkLimits
+from kamerton.llm.structured_answer import SPOKEN_ANSWER
 from kamerton.llm.token_counts import estimate_tokens
 from kamerton.testing.virtual_loop import VirtualLoop
 
@@ -147,7 +148,7 @@ async def test_what_the_model_is_asked() -> None:
     async with aclosing(conversation.process_user_turn("а цена", situation="спрашиваем мощность")) as answer:
         assert said([chunk async for chunk in answer]) == "Хорошо, записали."
     (request,) = model.requests
-    assert (request.max_tokens, request.json_answer) == (123, True)
+    assert (request.max_tokens, request.answer_schema) == (123, SPOKEN_ANSWER)
     system, hello, greeting, asked = request.messages
     assert system == ChatMessage("system", PROMPT)
     assert (hello, greeting) == (ChatMessage("user", "добрый день"), ChatMessage("assistant", "Здравствуйте!"))

@@ -116,7 +116,7 @@ async def test_the_model_reads_who_said_what_and_the_earlier_summary(language: s
     instructions, transcript = request.messages
     assert asks_for_summary(request.messages)
     assert (instructions.role, transcript.role) == ("system", "user")
-    assert not request.json_answer
+    assert request.answer_schema is None
     assert request.max_tokens == MAX_TOKENS
     assert transcript.text.splitlines() == [
         words.earlier,

@@ -24,7 +24,8 @@ from kamerton.llm.conversation_manager import ConversationManager
 from kamerton.llm.dual_context import DualContextController
 from kamerton.llm.instructions import talk_instructions
 from kamerton.llm.limits import TalkLimits
-from kamerton.llm.openai.model import OpenAICompatibleModel, OpenAICompatibleSettings
+from kamerton.llm.openai.model import OpenAICompatibleModel
+from kamerton.llm.openai.server_settings import OpenAICompatibleSettings
 from kamerton.llm.token_counts import estimate_tokens
 from kamerton.observability.timeline import mark_at_s
 from kamerton.orchestrator.router import AnswerSources

@@ -7,8 +7,10 @@ and because a client's leaving must be noticed when it happens, not when the nex
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import socket
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -28,6 +30,8 @@ class HttpRequest:
     method: str
     path: str
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Names in lower case."""
 
 
 class BadRequestError(Exception):
@@ -67,7 +71,8 @@ class HttpConnection:
                 if len(body) > MAX_BODY_BYTES:
                     raise BadRequestError(f"the request is longer than {MAX_BODY_BYTES} bytes")
             elif isinstance(event, h11.EndOfMessage) and head is not None:
-                return HttpRequest(head.method.decode(), head.target.decode(), bytes(body))
+                headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
+                return HttpRequest(head.method.decode(), head.target.decode(), bytes(body), headers)
             else:
                 return None
 
@@ -90,6 +95,20 @@ class HttpConnection:
     async def finish(self, data: str = "") -> None:
         """Send the last piece and the end of the stream in one write."""
         await self._write(*([h11.Data(data=data.encode())] if data else []), h11.EndOfMessage())
+
+    async def send_raw(self, data: bytes) -> None:
+        """Send bytes that are no HTTP; the response can only be broken off afterwards."""
+        await self._stream.send(data)
+
+    async def half_close(self) -> None:
+        """Close the sending side only: the client may go on talking to nobody."""
+        await self._stream.send_eof()
+
+    async def reset(self) -> None:
+        """Have the client see a reset (RST) instead of an orderly end."""
+        raw = self._stream.extra(anyio.abc.SocketAttribute.raw_socket)
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await anyio.aclose_forcefully(self._stream)
 
     async def gone(self) -> None:
         """Return as soon as the client closes its end. A client that talks out of turn counts as gone."""
@@ -119,9 +138,17 @@ class HttpConnection:
     def _head(self, status: int, content_type: str, headers: Headers) -> h11.Response:
         return h11.Response(
             status_code=int(status),
-            reason=HTTPStatus(status).phrase.encode(),
+            reason=_phrase(status).encode(),
             headers=[("Content-Type", f"{content_type}; charset=utf-8"), *headers],
         )
 
     async def _write(self, *events: h11.Event) -> None:
         await self._stream.send(b"".join(self._http.send(event) or b"" for event in events))
+
+
+def _phrase(status: int) -> str:
+    """The words of a status; vendors have some of their own, such as 529."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"

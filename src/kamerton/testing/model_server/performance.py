@@ -8,16 +8,10 @@ from dataclasses import dataclass
 import anyio
 
 from kamerton.testing.model_server import wire
-from kamerton.testing.model_server.chat_request import ChatRequest
+from kamerton.testing.model_server.dialect import AnswerWriter, ChatRequest, Dialect
 from kamerton.testing.model_server.http_connection import HttpConnection
 from kamerton.testing.model_server.records import RequestLedger, ServedRequest
-from kamerton.testing.model_server.script import ModelScript, Reply
-
-_ERROR_KINDS = {
-    401: ("Incorrect API key provided.", "invalid_request_error", "invalid_api_key"),
-    404: ("The model does not exist or you do not have access to it.", "invalid_request_error", "model_not_found"),
-    429: ("Rate limit reached for requests.", "requests", "rate_limit_exceeded"),
-}
+from kamerton.testing.model_server.script import FinishName, ModelScript, Reply
 
 
 @dataclass(slots=True)
@@ -25,6 +19,7 @@ class Performance:
     """One reply on its way out. `play` returns when it is over; cancelling it stops at once."""
 
     connection: HttpConnection
+    dialect: Dialect
     asked: ChatRequest
     reply: Reply
     record: ServedRequest
@@ -39,6 +34,8 @@ class Performance:
             self.ledger.ended(self.record, "failed")
         elif reply.status is not None:
             await self._refuse(reply.status)
+        elif reply.slow_loris_ms is not None:
+            await self._trickle(reply.slow_loris_ms / 1000)
         elif reply.instead == "whole":
             await self._whole()
         elif reply.instead == "page" or (reply.non_json and not self.asked.streamed):
@@ -50,12 +47,17 @@ class Performance:
             await self._whole()
 
     async def _refuse(self, status: int) -> None:
-        message, kind, code = _ERROR_KINDS.get(status, ("The server had an error.", "server_error", "server_error"))
         after = self.reply.retry_after_s
         headers = () if after is None else (("Retry-After", f"{after:g}"),)
-        body = wire.error_body(self.reply.remark or message, kind, code)
+        body = self.dialect.refused(status, self.reply.remark, self.reply.code)
         self.ledger.ended(self.record, "failed")
         await self.connection.respond_json(status, body, headers)
+
+    async def _trickle(self, pause_s: float) -> None:
+        """A head that never ends."""
+        for byte in itertools.chain(b"HTTP/1.1 200 OK\r\nX-Padding: ", itertools.repeat(ord("x"))):
+            await self.connection.send_raw(bytes((byte,)))
+            await anyio.sleep(pause_s)
 
     async def _stream(self) -> None:
         await self.connection.begin_stream()
@@ -63,51 +65,58 @@ class Performance:
             self.ledger.ended(self.record, "failed")
             await self.connection.finish(f"data: {wire.PROXY_PAGE}\n\n")
             return
-        await self.connection.send(wire.chunk(self.record, {"role": "assistant", "content": ""}))
+        writer = self.dialect.writer(self.record, self.asked, self.reply)
+        await self.connection.send(writer.opening())
         text = wire.written(self.reply, self.asked.messages)
         room = self.reply.breaks_after
-        finish: str = self.reply.finish
+        finish = self.reply.ends_with
         due_s = self.record.received_at_s + (self.reply.slow_ms + self._first_token_ms) / 1000
-        for number, token in enumerate(wire.pieces(text, self.reply)):
+        for number, piece in enumerate(wire.pieces(text, self.reply)):
             if self._is_full(number):
                 finish = "length"
                 break
             await anyio.sleep_until(due_s + number * self._token_ms / 1000)
-            shown = token if room is None else token[:room]
-            if shown:
+            shown = piece.text if room is None else piece.text[:room]
+            if shown or piece.first:
+                quirks = "".join(writer.quirk(name) for name in self.reply.quirks)
                 self.ledger.token_sent(self.record)
-                await self.connection.send(self._quirks + wire.chunk(self.record, {"content": shown}, self._no_reason))
+                await self.connection.send(quirks + _sent(writer, piece, shown))
             if room is not None:
                 room -= len(shown)
                 if room <= 0:
                     break
-        await self._end_stream(finish)
+        await self._end_stream(writer, finish)
 
-    async def _end_stream(self, finish: str) -> None:
+    async def _end_stream(self, writer: AnswerWriter, finish: FinishName) -> None:
         if self.reply.breaks_after is not None:
-            await self._break_off()
+            await self._break_off(writer)
             return
         self.ledger.ended(self.record, "completed")
-        usage = wire.usage_chunk(self.record) if self.asked.with_usage else ""
-        await self.connection.finish(wire.chunk(self.record, {}, finish) + usage + wire.DONE)
+        await self.connection.finish(writer.ending(finish))
 
-    async def _break_off(self) -> None:
+    async def _break_off(self, writer: AnswerWriter) -> None:
         if self.reply.stall_after is not None:
             await anyio.sleep_forever()
         self.ledger.ended(self.record, "failed")
         if self.reply.error_after is not None:
             remark = self.reply.remark or "The server had an error while processing your request."
-            body = wire.error_body(remark, "server_error")
-            await self.connection.finish(wire.sse(body))
+            await self.connection.finish(writer.error(remark))
         elif self.reply.cut == "stream":
             await self.connection.finish()
+        elif self.reply.cut == "half_close":
+            await self.connection.half_close()
+            await anyio.sleep_forever()
+        elif self.reply.cut == "reset":
+            await self.connection.reset()
+        elif self.reply.cut == "garbage":
+            await self.connection.send_raw(bytes(range(256)))
 
     async def _whole(self) -> None:
         text = wire.written(self.reply, self.asked.messages)
         if self.reply.endless or self.reply.stall_after is not None:
             await anyio.sleep_forever()
         sent = list(itertools.islice(wire.tokens(text), self.asked.max_tokens))
-        finish = self.reply.finish if len(sent) == len(wire.tokens(text)) else "length"
+        finish: FinishName = self.reply.ends_with if len(sent) == len(wire.tokens(text)) else "length"
         for number in range(len(sent)):
             due_ms = self.reply.slow_ms + self._first_token_ms + number * self._token_ms
             await anyio.sleep_until(self.record.received_at_s + due_ms / 1000)
@@ -116,15 +125,7 @@ class Performance:
             self.ledger.ended(self.record, "failed")
             return
         self.ledger.ended(self.record, "completed")
-        await self.connection.respond_json(200, wire.completion(self.record, "".join(sent), finish))
-
-    @property
-    def _quirks(self) -> str:
-        return "".join(wire.quirk(self.record, name) for name in self.reply.quirks)
-
-    @property
-    def _no_reason(self) -> str | None:
-        return "" if "empty_reason" in self.reply.quirks else None
+        await self.connection.respond_json(200, self.dialect.whole(self.record, "".join(sent), self.reply, finish))
 
     def _is_full(self, number: int) -> bool:
         limit = self.asked.max_tokens
@@ -139,3 +140,10 @@ class Performance:
     def _token_ms(self) -> float:
         own = self.reply.token_ms
         return self.script.token_ms if own is None else own
+
+
+def _sent(writer: AnswerWriter, piece: wire.Piece, shown: str) -> str:
+    """A piece as it goes over the wire, or what is to be seen of it."""
+    if piece.call is not None:
+        return writer.call(piece.index, piece.call, shown, first=piece.first)
+    return writer.refusal(shown) if piece.kind == "refusal" else writer.text(shown)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import asdict, dataclass
-from typing import Final, Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, Literal
 
 import anyio
 
-from kamerton.domain.language_model import ChatMessage
+from kamerton.domain.language_model import AnswerSchema, Message, ToolDefinition
 
 KEPT_REQUESTS: Final = 10_000
 """Records and events kept; the oldest go first, the counts go on."""
@@ -36,12 +37,19 @@ class ServedRequest:
     number: int
     """Counts from one."""
     model: str
-    messages: tuple[ChatMessage, ...]
+    messages: tuple[Message, ...]
     streamed: bool
     json_answer: bool
     max_tokens: int | None
     prompt_tokens: int
     received_at_s: float
+    answer_schema: AnswerSchema | None = None
+    tools: tuple[ToolDefinition, ...] = ()
+    tool_choice: str = "auto"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Names in lower case."""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """The request's JSON as it came."""
     rule: str = ""
     completion_tokens: int = 0
     first_token_at_s: float | None = None

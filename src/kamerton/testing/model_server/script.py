@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from kamerton.domain.errors import ConfigurationError
-from kamerton.domain.language_model import ChatMessage
+from kamerton.domain.language_model import ChatMessage, Message, ToolResult
 
 _ASKS_FOR_SUMMARY: Final = re.compile(
     r"\b(?:состав|сдела|напиш|склад|зроб|напиш)\w*\s+(?:\w+\s+)?(?:конспект|пересказ|резюме|підсумок)|\bsummari[sz]e\b",
@@ -21,10 +21,26 @@ _ASKS_FOR_SUMMARY: Final = re.compile(
 _CALLER: Final = re.compile(r"<caller>(.*?)</caller>", re.DOTALL)
 """Kamerton's own prompts fence the caller's words off from what they say about the situation."""
 
-FaultName = Literal["down", "status", "cut", "stalled", "stream_error", "non_json", "instead"]
-Quirk = Literal["null_choices", "no_choices", "ping", "empty_reason", "comments", "empty_data"]
+FaultName = Literal["down", "status", "cut", "stalled", "stream_error", "non_json", "instead", "slow_loris"]
+FinishName = Literal["stop", "tool_calls", "length", "content_filter", "refusal"]
+Quirk = Literal[
+    "null_choices", "no_choices", "ping", "empty_reason", "comments", "empty_data", "repeated_end", "skewed_clock"
+]
 """What servers put between the chunks of a sound stream: `empty_reason` goes into every chunk, `comments` follow an
-`id:` line, `empty_data` is an event with nothing behind `data:`."""
+`id:` line, `empty_data` is an event with nothing behind `data:`. `repeated_end` says the end twice, `skewed_clock` has
+timestamps of another age."""
+
+
+class ScriptedCall(BaseModel):
+    """A tool call that the model makes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    arguments: str = "{}"
+    """JSON; sent as it is, broken or not."""
+    id: str = ""
+    """Empty: made up."""
 
 
 class Reply(BaseModel):
@@ -41,7 +57,14 @@ class Reply(BaseModel):
     """Make an answer of so many words instead of `answer`."""
     language: Literal["ru", "uk", "en"] | None = None
     """Answer with a fixed sentence in this language instead of `answer`."""
-    finish: Literal["stop", "length", "content_filter"] = "stop"
+    tool_calls: tuple[ScriptedCall, ...] = ()
+    """What it calls, behind its text; without `raw`, `answer` and the like it writes no text."""
+    refusal: str | None = None
+    """What the model says instead of an answer that it will not give, in the vendor's own form of a refusal."""
+    finish: FinishName = "stop"
+    """Why it ends; told as `tool_calls` or `refusal` by itself where there are any."""
+    cached_tokens: int = Field(default=0, ge=0)
+    """How many tokens of the prompt the server claims to have had in its cache, at most all."""
     first_token_ms: float | None = Field(default=None, ge=0)
     """From the whole request to the first token; the script's own delay when missing."""
     token_ms: float | None = Field(default=None, ge=0)
@@ -58,12 +81,17 @@ class Reply(BaseModel):
     """The `Retry-After` that goes with `status`."""
     cut_after: int | None = Field(default=None, ge=0)
     """Break off after so many characters of what the model writes."""
-    cut: Literal["connection", "stream"] = "connection"
-    """How to break off: drop the connection, or end the stream politely without saying that the answer is over."""
+    code: str | None = None
+    """The vendor's word for the error that goes with `status`: `insufficient_quota`."""
+    cut: Literal["connection", "stream", "half_close", "reset", "garbage"] = "connection"
+    """How to break off: drop the connection; end the stream politely without saying that the answer is over; close only
+    the sending side; reset the connection; or go on with bytes that are no HTTP."""
     stall_after: int | None = Field(default=None, ge=0)
     """Fall silent after so many characters, until the client leaves."""
     error_after: int | None = Field(default=None, ge=0)
     """Send an error inside the stream after so many characters."""
+    slow_loris_ms: float | None = Field(default=None, gt=0)
+    """Send the response byte by byte, with such a pause after each, for ever: never a whole head."""
     non_json: bool = False
     """Send what is not the protocol at all: a proxy's page in place of the JSON."""
     instead: Literal["page", "whole"] | None = None
@@ -84,6 +112,8 @@ class Reply(BaseModel):
             raise ValueError(f"a reply has one fault at most, this one has {', '.join(faults)}")
         if self.retry_after_s is not None and self.status is None:
             raise ValueError("retry_after_s goes with status")
+        if self.code is not None and self.status is None:
+            raise ValueError("code goes with status")
         return self
 
     @property
@@ -97,8 +127,16 @@ class Reply(BaseModel):
             "stream_error": self.error_after is not None,
             "non_json": self.non_json,
             "instead": self.instead is not None,
+            "slow_loris": self.slow_loris_ms is not None,
         }
         return tuple(name for name, present in found.items() if present)
+
+    @property
+    def ends_with(self) -> FinishName:
+        """Why a whole answer ends."""
+        if self.refusal is not None:
+            return "refusal"
+        return "tool_calls" if self.tool_calls and self.finish == "stop" else self.finish
 
     @property
     def breaks_after(self) -> int | None:
@@ -156,16 +194,26 @@ class ModelScript(BaseModel):
     """What a request for a summary gets, as plain text; without an answer, one is made of what was to be summed up."""
     first_token_ms: float = Field(default=400, ge=0)
     token_ms: float = Field(default=10, ge=0)
+    api_key: str | None = None
+    """Whoever does not send it as a bearer token is refused with 401; None: anybody is served."""
 
 
-def asks_for_summary(messages: Sequence[ChatMessage]) -> bool:
+def asks_for_summary(messages: Sequence[Message]) -> bool:
     """Whether the instructions (the first message, if it is the system's) ask to summarise a conversation."""
-    return bool(messages) and messages[0].role == "system" and bool(_ASKS_FOR_SUMMARY.search(messages[0].text))
+    first = messages[0] if messages else None
+    told = isinstance(first, ChatMessage) and first.role == "system"
+    return told and first is not None and bool(_ASKS_FOR_SUMMARY.search(first.text))
 
 
-def last_user_text(messages: Sequence[ChatMessage]) -> str:
-    """What the caller said last: of the last user message the part in `<caller>`, where there is one."""
-    text = next((message.text for message in reversed(messages) if message.role == "user"), "")
+def last_user_text(messages: Sequence[Message]) -> str:
+    """What the caller said last: of the last user message the part in `<caller>`, where there is one.
+
+    Right after results of tools it is theirs, line by line: rules can answer them as well.
+    """
+    if messages and isinstance(messages[-1], ToolResult):
+        return "\n".join(message.text for message in messages if isinstance(message, ToolResult))
+    said = (message for message in reversed(messages) if isinstance(message, ChatMessage) and message.role == "user")
+    text = next((message.text for message in said), "")
     fenced = _CALLER.findall(text)
     return fenced[-1].strip() if fenced else text
 

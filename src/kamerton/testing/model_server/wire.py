@@ -1,4 +1,4 @@
-"""What goes over the wire: the JSON of chat completions, the cutting into tokens, the texts that are made up."""
+"""What a model writes: the cutting into tokens, the texts that are made up, the pieces of an answer."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ import itertools
 import json
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
-from kamerton.domain.language_model import ChatMessage
-from kamerton.testing.model_server.records import ServedRequest
-from kamerton.testing.model_server.script import Quirk, Reply, asks_for_summary
+from kamerton.domain.language_model import ChatMessage, Message, ToolDefinition, ToolResult
+from kamerton.testing.model_server.http_connection import BadRequestError
+from kamerton.testing.model_server.script import Reply, ScriptedCall, asks_for_summary
 
-CREATED: Final = 1_700_000_000
-"""The `created` of every response: a stand-in needs no calendar."""
-
-DONE: Final = "data: [DONE]\n\n"
 PROXY_PAGE: Final = "<html><body><h1>502 Bad Gateway</h1></body></html>"
 
 SWITCHED: Final = {
@@ -31,6 +28,23 @@ _FILLING: Final = (
 _TOKEN: Final = re.compile(r"\s*\S{1,4}|\s+")
 _SUMMARY_LINES: Final = 12
 _SUMMARY_LINE_WORDS: Final = 14
+_MESSAGE_TOKENS: Final = 4
+"""What a message costs besides its words, as with OpenAI's models."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The next thing that a model writes."""
+
+    text: str
+    """Of the answer, the refusal or a call's arguments."""
+    kind: str = "text"
+    """`text`, `refusal` or `call`."""
+    index: int = 0
+    """Of the call."""
+    call: ScriptedCall | None = None
+    first: bool = False
+    """The call begins."""
 
 
 def tokens(text: str) -> list[str]:
@@ -38,15 +52,17 @@ def tokens(text: str) -> list[str]:
     return _TOKEN.findall(text)
 
 
-def written(reply: Reply, messages: Sequence[ChatMessage]) -> str:
+def written(reply: Reply, messages: Sequence[Message]) -> str:
     """What the model writes for a reply; a summary is plain text."""
     thoughts = "" if reply.thoughts is None else f"<think>{reply.thoughts}</think>\n\n"
     return thoughts + _answered(reply, messages)
 
 
-def _answered(reply: Reply, messages: Sequence[ChatMessage]) -> str:
+def _answered(reply: Reply, messages: Sequence[Message]) -> str:
     if reply.raw is not None:
         return reply.raw
+    if reply.refusal is not None or (reply.tool_calls and not reply.answer):
+        return ""
     if asks_for_summary(messages):
         return reply.answer or summary_of(messages)
     answer = reply.answer
@@ -57,69 +73,53 @@ def _answered(reply: Reply, messages: Sequence[ChatMessage]) -> str:
     return json.dumps({"is_safe": reply.is_safe, "answer": answer}, ensure_ascii=False, separators=(",", ":"))
 
 
-def pieces(text: str, reply: Reply) -> Iterator[str]:
-    """The tokens of an answer; those of an endless one never end."""
-    yield from [text] if reply.one_delta else tokens(text)
+def pieces(text: str, reply: Reply) -> Iterator[Piece]:
+    """What the model writes, token by token: the text, a refusal, then the calls. An endless answer never ends."""
+    yield from (Piece(token) for token in ([text] if reply.one_delta else tokens(text)))
     while reply.endless:
-        yield from tokens(" " + _FILLING.rstrip())
+        yield from (Piece(token) for token in tokens(" " + _FILLING.rstrip()))
+    yield from (Piece(token, "refusal") for token in tokens(reply.refusal or ""))
+    for index, call in enumerate(reply.tool_calls):
+        parts = [call.arguments] if reply.one_delta else tokens(call.arguments) or [""]
+        for number, part in enumerate(parts):
+            yield Piece(part, "call", index, call, number == 0)
 
 
-def summary_of(messages: Sequence[ChatMessage]) -> str:
+def prompt_tokens(messages: Sequence[Message], tools: Sequence[ToolDefinition]) -> int:
+    """Tokens of all messages and tools, by this server's own way of cutting."""
+    said = sum(len(tokens(_all_of(message))) + _MESSAGE_TOKENS for message in messages)
+    known = (f"{tool.name} {tool.description} {json.dumps(dict(tool.parameters))}" for tool in tools)
+    return said + sum(len(tokens(text)) for text in known)
+
+
+def require_answered_calls(messages: Sequence[Message]) -> None:
+    """Refuse a conversation in which a call has no result, or a result no call, as vendors do.
+
+    Raises:
+        BadRequestError: it is one.
+    """
+    owed: list[str] = []
+    for message in messages:
+        if isinstance(message, ToolResult):
+            if message.call_id not in owed:
+                raise BadRequestError(f"the result {message.call_id} does not follow a message with its tool call")
+            owed.remove(message.call_id)
+            continue
+        if owed:
+            raise BadRequestError(f"the tool calls {', '.join(owed)} have no result behind them")
+        owed = [call.id for call in message.tool_calls]
+    if owed:
+        raise BadRequestError(f"the tool calls {', '.join(owed)} have no result behind them")
+
+
+def _all_of(message: Message) -> str:
+    calls = message.tool_calls if isinstance(message, ChatMessage) else ()
+    return " ".join((message.text, *(f"{call.name} {call.arguments}" for call in calls)))
+
+
+def summary_of(messages: Sequence[Message]) -> str:
     """A plausible summary: the newest lines of what is to be summarised, each shortened, those with figures first."""
     lines = [line.strip() for message in messages[1:] for line in message.text.splitlines() if line.strip()]
     numbered = list(enumerate(lines))
     chosen = sorted(numbered, key=lambda item: (not re.search(r"\d", item[1]), -item[0]))[:_SUMMARY_LINES]
     return "\n".join(" ".join(line.split()[:_SUMMARY_LINE_WORDS]) for _, line in sorted(chosen))
-
-
-def sse(value: Any) -> str:
-    """One server-sent event."""
-    return f"data: {json.dumps(value, ensure_ascii=False)}\n\n"
-
-
-def quirk(record: ServedRequest, name: Quirk) -> str:
-    """What a server puts between two chunks."""
-    head = _head(record, "chat.completion.chunk")
-    return {
-        "null_choices": sse(head | {"choices": None}),
-        "no_choices": sse(head),
-        "ping": f"event: ping\n{sse({'type': 'ping', 'at': CREATED})}",
-        "empty_reason": "",
-        "comments": f"id: {record.number}\n: still here\n\n",
-        "empty_data": "data:\n\n",
-    }[name]
-
-
-def chunk(record: ServedRequest, delta: dict[str, str], finish: str | None = None) -> str:
-    """One event of a streamed answer."""
-    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-    return sse(_head(record, "chat.completion.chunk") | {"choices": [choice]})
-
-
-def usage_chunk(record: ServedRequest) -> str:
-    """The event with the token counts; it has no choice in it."""
-    return sse(_head(record, "chat.completion.chunk") | {"choices": [], "usage": _usage(record)})
-
-
-def completion(record: ServedRequest, text: str, finish: str) -> dict[str, Any]:
-    """A whole answer in one JSON object."""
-    message = {"role": "assistant", "content": text, "refusal": None}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
-    return _head(record, "chat.completion") | {"choices": [choice], "usage": _usage(record)}
-
-
-def error_body(message: str, kind: str, code: str | None = None) -> dict[str, Any]:
-    """The JSON that goes with an HTTP error."""
-    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
-
-
-def _head(record: ServedRequest, kind: str) -> dict[str, Any]:
-    return {"id": f"chatcmpl-{record.number}", "object": kind, "created": CREATED, "model": record.model}
-
-
-def _usage(record: ServedRequest) -> dict[str, int]:
-    return {
-        "prompt_tokens": record.prompt_tokens,
-        "completion_tokens": record.completion_tokens,
-        "total_tokens": record.prompt_tokens + record.completion_tokens,
-    }
