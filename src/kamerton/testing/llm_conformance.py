@@ -60,7 +60,7 @@ __all__ = [
 FAULTS: Final = (
     (Rule(match=("fault",), down=True), r"connect|reach|running"),
     (Rule(match=("fault",), status=401), r"key"),
-    (Rule(match=("fault",), status=404), r"model|base_url"),
+    (Rule(match=("fault",), status=404), r"model|url"),
     (Rule(match=("fault",), status=429, retry_after_s=7), r"limit|often|quota|many|busy"),
     (Rule(match=("fault",), status=500), r"500|server"),
     (Rule(match=("fault",), status=503), r"503|server"),
@@ -76,8 +76,8 @@ FAULTS: Final = (
     (Rule(match=("fault",), answer=SPOKEN, cut_after=40, cut="garbage"), r"cut|broke|lost|ended|closed"),
     (Rule(match=("fault",), slow_loris_ms=20), r"\bs\b|slow|seconds|silent|wait"),
     (Rule(match=("fault",), non_json=True), r"JSON|understood|protocol|OpenAI|unexpected"),
-    (Rule(match=("fault",), instead="page"), r"base_url leads to no streaming API"),
-    (Rule(match=("fault",), instead="whole"), r"base_url leads to no streaming API"),
+    (Rule(match=("fault",), instead="page"), r"url leads to no streaming API"),
+    (Rule(match=("fault",), instead="whole"), r"url leads to no streaming API"),
 )
 """Each fault, and what its message must speak of."""
 

@@ -249,7 +249,7 @@ def _trusted(settings: OpenAICompatibleSettings) -> ssl.SSLContext | bool:
 def _is_distrust(error: BaseException | None) -> bool:
     """Whether a certificate was not accepted: the client wraps the reason several times."""
     while error is not None:
-        if isinstance(error, ssl.SSLError) or "CERTIFICATE_VERIFY_FAILED" in str(error):
+        if isinstance(error, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in str(error):
             return True
         error = error.__cause__ or error.__context__
     return False
