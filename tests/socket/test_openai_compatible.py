@@ -277,7 +277,7 @@ async def test_cancelling_leaves_no_connection_and_no_work() -> None:
 
 @pytest.mark.parametrize("base_url", ["", "example.test/v1", "ftp://example.test/v1", "http://"])
 def test_an_address_that_cannot_be_called_is_refused(base_url: str) -> None:
-    with pytest.raises(ConfigurationError, match="base_url"):
+    with pytest.raises(ConfigurationError, match="url"):
         OpenAICompatibleSettings(base_url, "m")
 
 

@@ -150,7 +150,7 @@ async def test_a_local_server_needs_a_model_and_no_key() -> None:
 @pytest.mark.parametrize(
     ("values", "speaks_of"),
     [
-        ({"url": "api.openai.com"}, "base_url"),
+        ({"url": "api.openai.com"}, "url 'api.openai.com' is not"),
         ({"model": " "}, "no model is named"),
         ({"temperature": 3.0}, "temperature"),
         ({"temperature": float("nan")}, "temperature"),

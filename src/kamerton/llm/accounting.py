@@ -21,7 +21,7 @@ def record_answer(meter: UsageMeter, engine: str, model: str, ended: GenerationE
 
 
 def record_cut_answer(meter: UsageMeter, engine: str, model: str, request: ModelRequest, written: str) -> None:
-    """Estimate what an answer cost that was given up or broke off after its first piece: vendors charge for it too.
+    """Estimate what an answer cost that was given up or broke off: vendors charge for what was read and written.
 
     Args:
         meter: where it is counted.

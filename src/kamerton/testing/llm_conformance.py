@@ -60,7 +60,7 @@ __all__ = [
 FAULTS: Final = (
     (Rule(match=("fault",), down=True), r"connect|reach|running"),
     (Rule(match=("fault",), status=401), r"key"),
-    (Rule(match=("fault",), status=404), r"model|base_url"),
+    (Rule(match=("fault",), status=404), r"model|url"),
     (Rule(match=("fault",), status=429, retry_after_s=7), r"limit|often|quota|many|busy"),
     (Rule(match=("fault",), status=500), r"500|server"),
     (Rule(match=("fault",), status=503), r"503|server"),

@@ -11,7 +11,7 @@ import logging
 import math
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-CLOSE_S = 1.0
+CLOSE_S: Final = 1.0
 """Longest wait for a service that lost to free its request; it takes a tick or two."""
-MOST_AT_ONCE = 2
+MOST_AT_ONCE: Final = 2
 """Services that are asked at the same time."""
 
 

@@ -54,13 +54,13 @@ class Faults:
 
     def nonsense(self) -> VendorError:
         """What came is not the protocol."""
-        what = "answers what is no chat completion; check that base_url leads to an OpenAI-compatible API"
+        what = "answers what is no chat completion; check that url leads to an OpenAI-compatible API"
         return model_error(self._settings.where, what, "broken")
 
     def no_stream(self, began: str) -> VendorError:
         """The response is a document: a page of a proxy or a web site, or an answer in one piece."""
         what = "a web page" if began.lstrip().startswith("<") else "one JSON document"
-        advice = "base_url leads to no streaming API; set the address of an OpenAI-compatible one, with its version"
+        advice = "url leads to no streaming API; set the address of an OpenAI-compatible one, with its version"
         remark = self._quoted(_error_of(began))
         where = self._settings.where
         return model_error(where, f"answers with {what} instead of a stream: {advice}{remark}", "broken")
@@ -75,7 +75,7 @@ class Faults:
         if distrusted:
             what = "has a certificate that is not trusted; check the address, a proxy in between, or set ca_file"
         elif in_time:
-            what = "cannot be reached or hangs up; check that it runs, base_url and the network"
+            what = "cannot be reached or hangs up; check that it runs, url and the network"
         else:
             what = "does not accept connections in time; check the network and the server's load"
         return model_error(self._settings.where, what, "connection" if in_time else "timeout")
@@ -126,7 +126,7 @@ def _advice(status: int, fault: Fault) -> str:
     if fault == "unauthorised":
         return "forbids this key the model; check the account's rights and region"
     if status == 404:
-        return "does not know the model or the path; check model and base_url"
+        return "does not know the model or the path; check model and url"
     if fault == "quota":
         return "refuses because the account's quota or money is used up; raise the limit or pay"
     if fault == "rate_limited":

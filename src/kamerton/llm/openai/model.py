@@ -215,11 +215,11 @@ class OpenAICompatibleModel:
                     await anext(body)
 
     def _count(self, request: ModelRequest, reader: ChunkReader, ended: GenerationEnded | None) -> None:
-        """Tell the meter what was used. What broke off before its first piece cost nothing, as far as one can see."""
+        """Tell the meter what was used: from the first chunk on, be it empty, the server has read the prompt."""
         model = self._settings.model
         if ended is not None and ended.prompt_tokens is not None:
             record_answer(self._usage, self._engine, model, ended)
-        elif reader.begun:
+        elif reader.understood:
             record_cut_answer(self._usage, self._engine, model, request, "".join(reader.written))
 
     def _failure(self, error: Exception) -> VendorError:
@@ -249,7 +249,7 @@ def _trusted(settings: OpenAICompatibleSettings) -> ssl.SSLContext | bool:
 def _is_distrust(error: BaseException | None) -> bool:
     """Whether a certificate was not accepted: the client wraps the reason several times."""
     while error is not None:
-        if isinstance(error, ssl.SSLError) or "CERTIFICATE_VERIFY_FAILED" in str(error):
+        if isinstance(error, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in str(error):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -50,7 +50,7 @@ class OpenAICompatibleSettings:
         address = urlsplit(self.base_url)
         if address.scheme not in ("http", "https") or not address.hostname:
             raise ConfigurationError(
-                f"language model: base_url '{self.shown_url}' is not an http(s) address; "
+                f"language model: url '{self.shown_url}' is not an http(s) address; "
                 "set it like https://api.openai.com/v1"
             )
         if not self.model.strip():
