@@ -34,9 +34,10 @@ from kamerton.orchestrator.turn_events import Ending
 
 _MOST_CEILINGS = 2
 """After that many turns in a row without a pause, the call ends."""
-_DROWNED = 5
+_DROWNED = 6
 """After that many answers in a row that could not be heard for the talk on the line, the caller is told so; after
-twice as many once more, and after three times as many the call ends. A television takes 10 to 20 s for each five."""
+twice as many once more, and after three times as many the call ends. A television takes 12 to 25 s for each six;
+somebody who dictates a telephone number in groups, with pauses that end turns, interrupts four answers."""
 _WORDLESS_FILLER_MS = 1200.0
 """A short sound of which no words are known may have been a cough: nobody tells a cough to wait a moment."""
 
