@@ -56,7 +56,7 @@ def bench(
         typer.Option(
             "--line",
             metavar="LINE,…",
-            help="Lines that callers have: clean, noisy, echo, lossy, mobile; a run for each.",
+            help="Lines that callers have: clean, noisy, echo, lossy, mobile, music; a run for each.",
         ),
     ] = CLEAN,
     engines: Annotated[

@@ -60,6 +60,7 @@ _RECHECK_WINDOWS: Final = 8
 _RECHECK_REACH_S: Final = 0.3
 """How much of the reach must be left for that: an answer that begins as our voice has ended is not compared."""
 _SOUND_ENDS_WINDOWS: Final = 4
+_SILENT_TOGETHER: Final = 32
 
 _LEAST_NOISE_DB: Final = -80.0
 _LEAST_FLOOR_DB: Final = -72.0
@@ -96,6 +97,7 @@ class CallEcho:
         "_floor_windows",
         "_noise_db",
         "_quiet",
+        "_silent",
         "_unanswered",
         "heard",
         "path",
@@ -116,6 +118,8 @@ class CallEcho:
         """Windows of the sound that now goes on."""
         self._quiet = 0
         self._unanswered = 0
+        self._silent: list[tuple[bytes, float]] = []
+        """Silent windows that arrived within reach and are not counted yet."""
         self._finds: deque[_Find] = deque(maxlen=2 * _FINDS)
         self._noise_db: Floats = np.full(BANDS, _LEAST_NOISE_DB, dtype=np.float32)
         self._floor_windows = 0
@@ -142,13 +146,15 @@ class CallEcho:
 
     def arrived(self, pcm: bytes, at_s: float, silent: bool) -> bool:
         """A window arrived within reach; True when it is to be compared with what was said."""
-        self.heard.arrived(pcm, at_s, silent)
         if silent:
-            self._quiet += 1
-            self._unanswered += 1
-            if self._quiet >= _SOUND_ENDS_WINDOWS:
-                self.sound = 0
-            return self.path is not None
+            self.fell_silent((pcm, at_s))
+            if self.path is None:
+                return False
+        if self._silent:
+            self._count_silent()
+        if silent:
+            return True
+        self.heard.arrived(pcm, at_s, silent)
         self._quiet = 0
         self.sound += 1
         if self.path is not None or self._new:
@@ -158,6 +164,21 @@ class CallEcho:
         while self._finds and self.heard.end_s - self._finds[0].at_s > _FIND_LIFE_S:
             self._finds.popleft()
         return bool(self._finds)
+
+    def fell_silent(self, window: tuple[bytes, float]) -> None:
+        """A silent window arrived within reach, at an instant. While no echo is known nothing follows from it yet."""
+        self._silent.append(window)
+        if len(self._silent) >= _SILENT_TOGETHER:
+            self._count_silent()
+
+    def _count_silent(self) -> None:
+        for pcm, at_s in self._silent:
+            self.heard.arrived(pcm, at_s, True)
+        self._quiet += len(self._silent)
+        self._unanswered += len(self._silent)
+        self._silent.clear()
+        if self._quiet >= _SOUND_ENDS_WINDOWS:
+            self.sound = 0
 
     def measured(self, bands: Floats) -> None:
         """The bands of the windows that arrived since the last time."""

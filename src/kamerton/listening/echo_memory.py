@@ -19,6 +19,9 @@ HOPS: Final = 60
 """Hops of sent audio that are looked at: the longest delay, before it the context."""
 
 _RING: Final = 96
+_TOGETHER: Final = 64
+"""Frames, or windows of silence, that wait to be placed in time together: between the work of other calls each of them
+alone costs several times as much."""
 _FRAME_S: Final = FRAME_MS / 1000
 _FRAMES_KEPT: Final = 70
 CATCH_UP_FRAMES: Final = 3
@@ -43,8 +46,9 @@ class SentVoice:
         "_hop_s",
         "_next",
         "_run",
+        "_said",
+        "_waiting",
         "_window",
-        "frames_said",
     )
 
     def __init__(self, shape: WindowShape) -> None:
@@ -58,13 +62,23 @@ class SentVoice:
         self._done = 0
         self._gap = 0
         self._run = 0
-        self.frames_said = 0
-        """All of the call."""
+        self._said = False
+        self._waiting: list[tuple[bytes, float]] = []
 
     def said(self, pcm: bytes, now_s: float) -> None:
-        """A frame leaves."""
-        if not self.frames_said:
-            self._epoch_s = now_s
+        """A frame leaves. It is placed in time when somebody asks, or with others."""
+        self._waiting.append((pcm, now_s))
+        if len(self._waiting) >= _TOGETHER:
+            self._place_all()
+
+    def _place_all(self) -> None:
+        for pcm, now_s in self._waiting:
+            self._place(pcm, now_s)
+        self._waiting.clear()
+
+    def _place(self, pcm: bytes, now_s: float) -> None:
+        if not self._said:
+            self._epoch_s, self._said = now_s, True
         index = int((now_s - self._epoch_s) / _FRAME_S + 0.5)
         if index > self._next + 1:
             self._gap, self._run = index - self._next, 0
@@ -74,7 +88,6 @@ class SentVoice:
             index = self._next
         self._next = index + 1
         self._run += 1
-        self.frames_said += 1
         self._changed_from(index, pcm)
         self._frames.append((index, pcm))
 
@@ -95,10 +108,12 @@ class SentVoice:
 
     def hop_at(self, at_s: float) -> int:
         """The newest hop that was over at an instant."""
+        self._place_all()
         return round((at_s - self._epoch_s) / self._hop_s) - 1
 
     def unmeasured(self, hop: int) -> Floats:
         """Samples of the windows up to a hop that are not measured yet [windows, samples]; `keep` takes the result."""
+        self._place_all()
         first = max(self._done, hop + 1 - HOPS)
         if first > hop:
             return np.empty((0, self._window), dtype=np.float32)

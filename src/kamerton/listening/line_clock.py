@@ -62,10 +62,10 @@ class LineClock:
     def in_time(self, now_s: float) -> bool:
         """Whether a frame that arrives now raises no question, as nearly all do; then it is counted, and settled."""
         late_s = now_s - self._count * FRAME_S - self._base_s
-        if self._early or self._held or not 0.0 <= late_s < _IN_TIME_S:
+        if self._early or self._held or not late_s < _IN_TIME_S:
             return False
         self._gap = False
-        self._base_s += _DRIFT_S
+        self._base_s += _DRIFT_S if late_s >= 0.0 else late_s
         self._count += 1
         return True
 

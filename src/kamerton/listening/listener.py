@@ -20,7 +20,8 @@ from kamerton.listening.endpointing import EndpointingSettings
 from kamerton.listening.gate import VadSettings
 from kamerton.listening.line_clock import FRAME_S, PATIENCE_S, HeardFrame, LineClock
 from kamerton.listening.segmenter import Phase, SegmenterSettings, SegmenterState, SegmentEvent
-from kamerton.listening.vad import VadBatcher, VadWindow
+from kamerton.listening.vad import VadBatcher
+from kamerton.listening.vad_channel import VadWindow
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,9 @@ class Listener:
         self._continuous = continuous
         self._state = SegmenterState()
         self._channel = vad.open(audio_format, self._on_window, self._on_fault)
+        self._channel.at_rest = True
+        self.said: Callable[[bytes, float], None] = self._channel.echo.said
+        """A frame of the assistant's own voice left for the caller, at an instant; it may come back as an echo."""
         # 700 ms cover the frames that arrive between an onset and the moment it is recognised as speech.
         keep_ms = settings.look_back_ms + 700
         self._line = LineClock(audio_format, keep_ms)
@@ -102,10 +106,6 @@ class Listener:
             for heard in self._line.arrived(frame, now):
                 self._keep(heard)
         self._channel.push(frame.pcm, now)
-
-    def said(self, pcm: bytes, now_s: float) -> None:
-        """A frame of the assistant's own voice left for the caller; it may come back as an echo."""
-        self._channel.echo.said(pcm, now_s)
 
     @property
     def echo(self) -> EchoEstimate | None:
@@ -172,7 +172,7 @@ class Listener:
         if self._open:
             self._close()
             self._stt.abandon_turn()
-        self._state = SegmenterState()
+        self._forget()
 
     def close(self) -> None:
         """Stop listening; no event follows."""
@@ -198,9 +198,14 @@ class Listener:
 
     def _close(self) -> None:
         self._open = False
+        self._forget()
+
+    def _forget(self) -> None:
         self._state = SegmenterState()
+        self._channel.at_rest = True
 
     def _on_window(self, window: VadWindow) -> None:
         self._state, event = segmenter.step(self._state, window, self._settings.segmenter)
+        self._channel.at_rest = self._state.at_rest
         if event is not None:
             self._report(event)

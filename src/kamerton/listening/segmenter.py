@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from kamerton.listening.vad import VadWindow
+from kamerton.listening.vad_channel import VadWindow
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,11 @@ class SegmenterState(NamedTuple):
     silence_ms: float = 0.0
     loud_since_s: float | None = None
     """Where the sound that now goes on rose above the line's noise."""
+
+    @property
+    def at_rest(self) -> bool:
+        """One more window of silence would change nothing."""
+        return self.phase is Phase.SILENCE and self.loud_since_s is None
 
 
 def step(

@@ -32,7 +32,7 @@ def step(
     """Take into account what became of what the bot says."""
     match event:
         case ev.ReplyReady():
-            return _reply_ready(floor, event)
+            return _reply_ready(floor, event, now_s)
         case ev.ReplyFailed(turn):
             return _no_answer(floor, now_s, rules) if turn == floor.answering else (floor, ())
         case ev.FillerStarted():
@@ -61,13 +61,18 @@ def timer(floor: Floor, name: str, now_s: float, rules: Rules) -> Step:
     return floor, ()
 
 
-def _reply_ready(floor: Floor, event: ev.ReplyReady) -> Step:
+def _reply_ready(floor: Floor, event: ev.ReplyReady, now_s: float) -> Step:
     """The answer starts, unless the caller took the floor meanwhile."""
     if floor.bot is not Bot.THINKING or event.turn != floor.answering:
         return floor, ()
     interruptible = event.interruptible and event.ending is not Ending.HANG_UP
     speaking = floor._replace(
-        bot=Bot.SPEAKING, filling=False, awaited=False, interruptible=interruptible, ending=event.ending
+        bot=Bot.SPEAKING,
+        filling=False,
+        awaited=False,
+        interruptible=interruptible,
+        ending=event.ending,
+        sounds_s=now_s,
     )
     disarmed = disarm(*WAIT_TIMERS, "silence", "unheard")
     if speaking.protected and floor.grip is not Grip.NONE:
@@ -92,7 +97,7 @@ def _settled(floor: Floor, event: ev.BotSettled, now_s: float, rules: Rules) -> 
     if floor.ending is Ending.TRANSFER:
         # No transport here can transfer a call yet, and the caller must not be left waiting for a person.
         return say_prompt(floor, "operator_unavailable", now_s, rules)
-    return listen(floor, now_s, rules)
+    return listen(floor if floor.protected else floor._replace(drowned=0), now_s, rules)
 
 
 def _no_answer(floor: Floor, now_s: float, rules: Rules) -> Step:

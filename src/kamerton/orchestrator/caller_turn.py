@@ -34,6 +34,10 @@ from kamerton.orchestrator.turn_events import Ending
 
 _MOST_CEILINGS = 2
 """After that many turns in a row without a pause, the call ends."""
+_DROWNED = 6
+"""After that many answers in a row that could not be heard for the talk on the line, the caller is told so; after
+twice as many once more, and after three times as many the call ends. A television takes 12 to 25 s for each six;
+somebody who dictates a telephone number in groups, with pauses that end turns, interrupts four answers."""
 _WORDLESS_FILLER_MS = 1200.0
 """A short sound of which no words are known may have been a cough: nobody tells a cough to wait a moment."""
 
@@ -120,7 +124,11 @@ def final(floor: Floor, event: ev.FinalHeard, now_s: float, rules: Rules) -> Ste
         return _no_turn(known, now_s, rules)
     understood = known._replace(failures=0, ladder=0, unheard=floor.unheard and not event.words)
     if floor.ceilings > (1 if event.words else 0):
-        return _cannot_hear(understood, now_s, rules)
+        return _cannot_hear(understood, floor.ceilings > _MOST_CEILINGS, now_s, rules)
+    if floor.drowned % (_DROWNED + 1) == _DROWNED:
+        # Counted as well, so that it is not said twice for the same five.
+        told = understood._replace(drowned=floor.drowned + 1, insisting=True)
+        return _cannot_hear(told, floor.drowned > 2 * (_DROWNED + 1), now_s, rules)
     if not event.words:
         asked, said = say_prompt(understood, "not_heard", now_s, rules, answers=event.turn)
         return asked, (*disarm(*WAIT_TIMERS), *said)
@@ -137,9 +145,8 @@ def _own_voice(floor: Floor, now_s: float, rules: Rules) -> Step:
     return again, (*disarm("final", "filler"), *forgotten, ev.Think(number))
 
 
-def _cannot_hear(floor: Floor, now_s: float, rules: Rules) -> Step:
+def _cannot_hear(floor: Floor, last: bool, now_s: float, rules: Rules) -> Step:
     """Somebody talks on and on: say that they cannot be made out, in the end as a good-bye."""
-    last = floor.ceilings > _MOST_CEILINGS
     key, ending = ("line_goodbye", Ending.HANG_UP) if last else ("cannot_hear", Ending.GO_ON)
     asked, said = say_prompt(floor, key, now_s, rules, ending, answers=floor.answering)
     return asked, (*disarm(*WAIT_TIMERS), *said)

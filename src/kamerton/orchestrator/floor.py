@@ -100,6 +100,12 @@ class Floor(NamedTuple):
     """Somebody talks on without a pause since a turn was ended for its length: that is no interruption."""
     ceilings: int = 0
     """Turns in a row that were ended for their length."""
+    sounds_s: float = -math.inf
+    """When what the bot says began to sound."""
+    drowned: int = 0
+    """Answers in a row that somebody spoke into before they had been heard for a moment."""
+    insisting: bool = False
+    """What the bot says, or prepares to say, is said to its end: nothing before it could be."""
     failures: int = 0
     """Turns in a row that the recogniser failed on."""
     unheard: bool = False
@@ -129,7 +135,7 @@ class Floor(NamedTuple):
     @property
     def protected(self) -> bool:
         """What the bot says is said to its end, whoever speaks."""
-        return self.unbroken or (self.bot is Bot.SPEAKING and not self.interruptible)
+        return self.unbroken or self.insisting or (self.bot is Bot.SPEAKING and not self.interruptible)
 
     @property
     def turn_open(self) -> bool:
@@ -220,6 +226,7 @@ def listen(floor: Floor, now_s: float, rules: Rules) -> Step:
         filling=False,
         awaited=False,
         ending=Ending.GO_ON,
+        insisting=False,
     )
     leave = (ev.Arm("leave", now_s + rules.call.patience.leave_s),) if floor.leaving else ()
     if quiet.typing is not None:

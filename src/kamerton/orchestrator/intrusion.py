@@ -38,6 +38,8 @@ from kamerton.orchestrator.turn_events import Effect, Ending, MachineEvent
 _MANY_RUNS = 3
 """From the third stretch of speech on it is no «угу-угу» and no second cough."""
 _RUNS_YIELD_S = 0.15
+_HEARD_S = 2.0
+"""Whoever lets the bot speak for so long before they interrupt it listens to it."""
 _TALKER_PAUSE_S = 0.5
 """Whoever talked on and on has stopped when they are silent for so long."""
 
@@ -173,12 +175,21 @@ def _yield_floor(floor: Floor, now_s: float, rules: Rules) -> Step:
         prompting=False,
         ending=Ending.GO_ON,
         ladder=0,
+        drowned=_drowned(floor),
         interrupted=floor.answering if floor.bot is Bot.SPEAKING else None,
     )
     if floor.caller is not Caller.PAUSED:
         return taken, (*effects, turn_limit(taken, now_s, rules))
     waiting, armed = begin_pause(taken, floor.ended_s, now_s, rules)
     return waiting, (*effects, *armed)
+
+
+def _drowned(floor: Floor) -> int:
+    """How many answers in a row had no chance to be heard, with the one from which the floor is taken now."""
+    if floor.bot is Bot.QUIET:
+        return floor.drowned
+    given_a_chance = floor.bot is Bot.SPEAKING and floor.onset_s - floor.sounds_s >= _HEARD_S
+    return 0 if given_a_chance else floor.drowned + 1
 
 
 def _give_back(floor: Floor) -> Step:
@@ -204,7 +215,7 @@ def _bot_finished(floor: Floor, now_s: float, rules: Rules) -> Step:
         heard, armed = listen(given, now_s, rules)
         return heard, (*effects, *armed)
     # What comes next must be heard: neither softly nor held back.
-    free, armed = listen(floor, now_s, rules)
+    free, armed = listen(floor if floor.protected else floor._replace(drowned=0), now_s, rules)
     return free, (*disarm(*INTRUSION_TIMERS), _loosened(floor), *armed)
 
 

@@ -244,7 +244,7 @@ class Orchestrator:
     def _note_conditions(self, before: Floor, event: ev.MachineEvent) -> None:
         """What the call has to live with, for the metrics."""
         after = self._floor
-        if after.ceilings > before.ceilings:
+        if after.ceilings > before.ceilings or (after.insisting and not before.insisting):
             self._publish(ConditionNoted("talker_bound"))
         if after.failures > before.failures or (after.deaf and not before.deaf):
             self._publish(ConditionNoted("recognizer_failed"))

@@ -33,7 +33,7 @@ from kamerton.domain.recognition import SpeechToText
 from kamerton.domain.synthesis import SpeechChunk
 from kamerton.domain.work import Worker
 from kamerton.listening.listener import ListeningSettings
-from kamerton.listening.silero import Floats
+from kamerton.listening.silero import Floats, VadModel
 from kamerton.listening.vad import VadBatcher
 from kamerton.orchestrator.metronome import Metronome
 from kamerton.orchestrator.model_reply import Talk
@@ -256,6 +256,9 @@ class CallLab:
 
     stt: SpeechToText
     echo: LineEcho | None = None
+    room: bytes = b""
+    """What sounds around the caller all the time, 16-bit at 8 kHz; begins anew when it is over."""
+    vad_model: VadModel = field(default_factory=EnergyVadModel)
     flow: EchoFlow = field(default_factory=EchoFlow)
     router: Router | None = None
     """Decides instead of `flow`: a real assistant's router."""
@@ -289,7 +292,7 @@ class CallLab:
         """Calls at once on one engine, as in one process; all callers hang up when the block ends."""
         async with anyio.create_task_group() as engine:
             metronome = Metronome(phases=1)
-            vad = VadBatcher(EnergyVadModel(), self.vad_worker)
+            vad = VadBatcher(self.vad_model, self.vad_worker)
             engine.start_soon(metronome.run)
             engine.start_soon(vad.run)
             services = self._services(metronome, vad)
@@ -322,9 +325,17 @@ class CallLab:
             if _within(call.gaps, at_s):
                 continue
             pcm = voice if _within(call.speech, at_s) else silence
+            if self.room:
+                pcm = self._in_room(pcm, frame - 1)
             if self.echo is not None:
                 pcm = (np.frombuffer(pcm, "<i2") + self.echo.of(call, at_s)).astype("<i2").tobytes()
             call.media.speak(pcm)
+
+    def _in_room(self, pcm: bytes, frame: int) -> bytes:
+        size = PHONE.frame_bytes
+        start = frame % (len(self.room) // size) * size
+        around = np.frombuffer(self.room[start : start + size], "<i2").astype(np.int32)
+        return np.clip(np.frombuffer(pcm, "<i2") + around, -32768, 32767).astype("<i2").tobytes()
 
     def _services(self, metronome: Metronome, vad: VadBatcher) -> CallServices:
         return CallServices(

@@ -85,6 +85,8 @@ def test_noise_hum_and_offset_are_as_loud_as_they_are_said_to_be() -> None:
     for colour in ("white", "pink"):
         noise = sent_silence(CallerDamage("x", noise=colour, noise_below_speech_db=10.0), 500)
         assert level_dbfs(noise) == pytest.approx(speech_dbfs - 10, abs=0.3)
+    played = sent_silence(CallerDamage("x", noise="music", noise_below_speech_db=14.0), 800)
+    assert level_dbfs(played) == pytest.approx(speech_dbfs - 14, abs=0.3)
     humming = sent_silence(CallerDamage("x", hum_below_speech_db=20.0, offset=300.0), 100)
     spectrum = np.abs(np.fft.rfft(humming - humming.mean()))
     assert humming.mean() == pytest.approx(300, abs=1)
@@ -200,7 +202,7 @@ def test_callers_of_a_line_differ_within_its_ranges() -> None:
 
 
 def test_lines_are_named() -> None:
-    assert [each.typical.line for each in parse_lines("clean, noisy,echo,lossy,mobile")] == list(PROFILES)
+    assert [each.typical.line for each in parse_lines("clean, noisy,echo,lossy,mobile,music")] == list(PROFILES)
     with pytest.raises(ConfigurationError, match="choose from clean, noisy, echo, lossy, mobile"):
         parse_lines("clean,tin-can")
     with pytest.raises(ConfigurationError, match="once"):

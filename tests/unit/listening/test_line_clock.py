@@ -150,3 +150,22 @@ def test_a_senders_clock_that_runs_slow_is_no_loss() -> None:
     for number in range(15_000):
         line.sends(number, number * FRAME_S * 1.0003)
     assert line.clock.filled_frames == 0
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.floats(-0.030, 0.300), min_size=1, max_size=80))
+def test_the_short_way_of_frames_in_time_changes_nothing(delays_s: list[float]) -> None:
+    long_way, short_way = Line(), Line()
+    for number, delay_s in enumerate(delays_s):
+        at_s = number * FRAME_S + delay_s
+        if delay_s > 0.250:
+            for line in (long_way, short_way):
+                line.is_quiet(at_s)
+        long_way.sends(number, at_s)
+        if short_way.clock.in_time(START_S + at_s):
+            short_way.came.append(number)
+            short_way.at_s.append(START_S + at_s - START_S)
+        else:
+            short_way.sends(number, at_s)
+        assert (short_way.came, short_way.at_s) == (long_way.came, long_way.at_s)
+    assert short_way.ends() == long_way.ends()

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kamerton.listening.segmenter import (
+    Phase,
     SegmenterSettings,
     SegmenterState,
     SegmentEvent,
@@ -17,7 +18,7 @@ from kamerton.listening.segmenter import (
     SuspicionDropped,
     step,
 )
-from kamerton.listening.vad import VadWindow
+from kamerton.listening.vad_channel import VadWindow
 
 WINDOW_MS = 32.0
 
@@ -144,3 +145,11 @@ def test_any_windows_give_a_legal_order_of_events_with_growing_instants(judged: 
             latest_s = at_s
         if isinstance(event, SpeechPaused):
             assert event.spoken_ms >= 0
+
+
+@pytest.mark.parametrize("state", [SegmenterState(), SegmenterState(silence_ms=64.0, last_speech_end_s=3.0)])
+def test_at_rest_further_silence_changes_nothing(state: SegmenterState) -> None:
+    assert state.at_rest
+    assert step(state, VadWindow(0.0, -70.0, WINDOW_MS, WINDOW_MS, 5.0), SegmenterSettings()) == (state, None)
+    assert not any(SegmenterState(phase).at_rest for phase in Phase if phase is not Phase.SILENCE)
+    assert not SegmenterState(loud_since_s=4.0).at_rest

@@ -14,7 +14,8 @@ from kamerton.audio.tone import tone
 from kamerton.domain.audio import PHONE, WIDEBAND, AudioFormat
 from kamerton.listening.gate import VadSettings
 from kamerton.listening.silero import STATE_SIZE, WINDOW_SHAPES, Floats
-from kamerton.listening.vad import VadBatcher, VadChannel, VadWindow
+from kamerton.listening.vad import VadBatcher
+from kamerton.listening.vad_channel import VadChannel, VadWindow
 from kamerton.orchestrator.workers import InlineWorker
 from kamerton.testing.virtual_loop import VirtualLoop
 

@@ -13,7 +13,8 @@ import pytest
 from kamerton.audio.tone import tone
 from kamerton.domain.audio import PHONE
 from kamerton.listening.silero import Floats
-from kamerton.listening.vad import VadBatcher, VadChannel, VadWindow
+from kamerton.listening.vad import VadBatcher
+from kamerton.listening.vad_channel import VadChannel, VadWindow
 from kamerton.orchestrator.workers import InlineWorker
 from kamerton.testing.virtual_loop import VirtualLoop
 

@@ -144,6 +144,13 @@ LOST = ["Cut", "AbandonTurn", "say recognition_goodbye!", "+think"]
         (AWAITED._replace(ceilings=1), ev.FinalHeard(1, words=False), ["say cannot_hear", "+think"]),
         (AWAITED._replace(ceilings=2), ev.FinalHeard(1, words=True), ["say cannot_hear", "+think"]),
         (AWAITED._replace(ceilings=3), ev.FinalHeard(1, words=True), ["say line_goodbye!", "+think"]),
+        (AWAITED._replace(drowned=5), ev.FinalHeard(1, words=True), ["Think"]),
+        (AWAITED._replace(drowned=6), ev.FinalHeard(1, words=True), ["say cannot_hear", "+think"]),
+        (AWAITED._replace(drowned=7), ev.FinalHeard(1, words=True), ["Think"]),
+        (AWAITED._replace(drowned=13), ev.FinalHeard(1, words=False), ["say cannot_hear", "+think"]),
+        (AWAITED._replace(drowned=20), ev.FinalHeard(1, words=True), ["say line_goodbye!", "+think"]),
+        (CONTESTED._replace(insisting=True), ev.TimerFired("yield"), []),
+        (CONTESTED._replace(insisting=True), words(Completeness.COMPLETE), []),
         (AWAITED, ev.TimerFired("final"), ["say not_heard", "+think"]),
         (AWAITED, ev.TimerFired("filler"), ["SayFiller"]),
         (AWAITED, ev.TimerFired("think"), ["Cut", "say apology", "+think"]),
@@ -297,3 +304,21 @@ def test_a_recogniser_that_hears_the_end_adds_to_a_whole_thought_and_not_to_a_ha
         floor, _ = step(PAUSED, words(grade), 9.95, RULES)
         _, effects = step(floor, ended, 9.95, RULES)
         assert endpoint_at(effects) == pytest.approx(9.9 + pause_s)
+
+
+@pytest.mark.parametrize(
+    ("floor", "event", "drowned"),
+    [
+        (CONTESTED._replace(sounds_s=9.0, onset_s=9.5, drowned=2), ev.TimerFired("yield"), 3),
+        (CONTESTED._replace(sounds_s=7.0, onset_s=9.5, drowned=2), ev.TimerFired("yield"), 0),
+        (OVER_THOUGHT._replace(drowned=2), ev.TimerFired("yield"), 3),
+        (SPEAKING._replace(drowned=3), ev.BotSettled(filler=False, played=True, last=True), 0),
+        (SPEAKING._replace(drowned=6, insisting=True), ev.BotSettled(filler=False, played=True, last=True), 6),
+        (CONTESTED._replace(drowned=3), ev.BotSettled(filler=False, played=True, last=True), 0),
+        (PROTECTED._replace(drowned=3), ev.BotSettled(filler=False, played=True, last=True), 3),
+    ],
+)
+def test_answers_that_had_no_chance_to_be_heard_are_counted(floor: Floor, event: ev.MachineEvent, drowned: int) -> None:
+    after_it, _ = step(floor, event, NOW_S, RULES)
+    assert after_it.drowned == drowned
+    assert not after_it.insisting

@@ -22,7 +22,7 @@ class CallerDamage:
 
     line: str
     noise: str | None = None
-    """`white` or `pink`."""
+    """`white`, `pink` or `music`."""
     noise_below_speech_db: float | None = None
     hum_below_speech_db: float | None = None
     """50 Hz with its harmonics at 100, 150 and 200 Hz."""
@@ -108,6 +108,7 @@ _KINDS: Final = (
             telephone_band=True,
         ),
     ),
+    LineProfile(CallerDamage("music", noise="music", noise_below_speech_db=14.0), noise_below_speech_db=(10.0, 18.0)),
 )
 PROFILES: Final[Mapping[str, LineProfile]] = MappingProxyType({kind.typical.line: kind for kind in _KINDS})
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kamerton.audio.levels import decibels_to_gain, speech_dbfs
 from kamerton.domain.audio import PHONE
+from kamerton.testing.caller.broadcast import music
 from kamerton.testing.caller.recordings import Recording
 from kamerton.testing.caller.speech_span import FULL_SCALE
 
@@ -22,6 +23,9 @@ FAINT_RMS: Final = 10.0
 ROOM_MS: Final = 24.0
 BAND_HZ: Final = (300.0, 3400.0)
 USUAL_SPEECH_DBFS: Final = -20.0
+MUSIC_SEED: Final = 3
+MUSIC_S: Final = 16.0
+"""Eight bars, so that it goes on in time when it begins anew."""
 
 _BED_S: Final = 11.0
 _BED_FRAMES: Final = round(_BED_S * RATE_HZ) // FRAME
@@ -59,7 +63,7 @@ class LineSounds:
         self._speech: dict[tuple[int, bool], tuple[Recording, PreparedSpeech]] = {}
 
     def bed(self, colour: str, *, telephone_band: bool) -> Samples:
-        """Noise of RMS 1, eleven seconds in frames that may be repeated; `white` or `pink`."""
+        """Noise of RMS 1 in frames that may be repeated: eleven seconds `white` or `pink`, sixteen of `music`."""
         key = (colour, telephone_band)
         if key not in self._beds:
             self._beds[key] = self._made_bed(colour, telephone_band=telephone_band)
@@ -73,8 +77,9 @@ class LineSounds:
         return self._speech[key][1]
 
     def _made_bed(self, colour: str, *, telephone_band: bool) -> Samples:
-        count = _BED_FRAMES * FRAME
-        spectrum = np.fft.rfft(self._noise.normal(size=count))
+        played = music(MUSIC_SEED, MUSIC_S, USUAL_SPEECH_DBFS) if colour == "music" else None
+        count = _BED_FRAMES * FRAME if played is None else len(played) // FRAME * FRAME
+        spectrum = np.fft.rfft(self._noise.normal(size=count) if played is None else played[:count])
         if colour == "pink":
             spectrum /= np.sqrt(np.maximum(np.arange(len(spectrum)), 20 * _BED_S))
         bed = np.fft.irfft(_in_band(spectrum, count) if telephone_band else spectrum, count)

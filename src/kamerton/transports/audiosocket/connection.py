@@ -123,10 +123,13 @@ class AudioSocketConnection(asyncio.Protocol):
         if self.end_reason is not None:
             return
         inbound = self._inbound
-        if inbound is not None and inbound.linear_check is None:
+        if inbound is not None:
             pcm = self._decoder.one_audio(data, inbound.rate_hz)
             if pcm is not None:
-                inbound.intake.audio(pcm, now_s)
+                if inbound.linear_check is None:
+                    inbound.intake.audio(pcm, now_s)
+                else:
+                    self._take_audio(inbound, inbound.rate_hz, pcm, now_s)
                 return
         events = self._decoder.feed(data)
         if not self._allowance.covers(len(events), now_s):
@@ -250,10 +253,12 @@ class AudioSocketConnection(asyncio.Protocol):
     def _hear(self, event: AudioReceived, now_s: float) -> None:
         if self._inbound is None:
             self._begin(event.rate_hz)
-        if self._inbound is None:
-            return
+        if self._inbound is not None:
+            self._take_audio(self._inbound, event.rate_hz, event.pcm, now_s)
+
+    def _take_audio(self, inbound: InboundAudio, rate_hz: int, pcm: bytes, now_s: float) -> None:
         try:
-            self._inbound.audio(event.rate_hz, event.pcm, now_s)
+            inbound.audio(rate_hz, pcm, now_s)
         except ProtocolError as error:
             logger.warning(
                 "an AudioSocket call is ended: its audio makes no sense", extra=self._where(reason=str(error))
