@@ -32,6 +32,7 @@ _BACK_OFF_S: Final = 0.1
 """Before a second attempt; doubled before each further one."""
 _SHORT_WAIT_S: Final = 2.0
 """A service that asks to be left alone for longer is given up for the call."""
+_SHORTEST_NAP_S: Final = 0.002
 _SETTLED_S: Final = 10.0
 """A session that stood so long was none that failed at once, though it may have had nothing to recognise."""
 
@@ -234,7 +235,8 @@ class YandexSTTStreamer:
             if request is not None:
                 await self._send(connection, message_of(request))
                 continue
-            with anyio.CancelScope(deadline=self._turns.due_s()):
+            # Timers may fire a moment before their instant: without a shortest nap this would spin until it has come.
+            with anyio.CancelScope(deadline=max(self._turns.due_s(), now_s + _SHORTEST_NAP_S)):
                 await self._wake.wait()
 
     async def _send(self, connection: _Connection, message: stt_pb2.StreamingRequest) -> None:
@@ -274,7 +276,7 @@ class YandexSTTStreamer:
         until_s = self._loop.time() + max(_BACK_OFF_S * 2 ** (self._failures - 1), asked_s)
         while (now_s := self._loop.time()) < until_s:
             self._tell(self._turns.overdue(now_s)[0])
-            await anyio.sleep_until(min(until_s, max(self._turns.due_s(), now_s + 0.01)))
+            await anyio.sleep_until(min(until_s, max(self._turns.due_s(), now_s + _SHORTEST_NAP_S)))
 
     def _broken(self, reason: str, before: SttReconnected | None) -> SttReconnected:
         lost_ms = self._turns.lost() + (before.lost_ms if before is not None else 0.0)
