@@ -226,7 +226,7 @@ class YandexSTTStreamer:
             self._wake = anyio.Event()
             now_s = self._loop.time()
             events, trouble = self._turns.overdue(now_s)
-            self._tell(events)
+            self._put(events)
             if trouble:
                 raise timed_out(self._where, trouble)
             if reason := self._turns.renewal(now_s):
@@ -275,7 +275,7 @@ class YandexSTTStreamer:
             return
         until_s = self._loop.time() + max(_BACK_OFF_S * 2 ** (self._failures - 1), asked_s)
         while (now_s := self._loop.time()) < until_s:
-            self._tell(self._turns.overdue(now_s)[0])
+            self._put(self._turns.overdue(now_s)[0])
             await anyio.sleep_until(min(until_s, max(self._turns.due_s(), now_s + _SHORTEST_NAP_S)))
 
     def _broken(self, reason: str, before: SttReconnected | None) -> SttReconnected:
@@ -288,9 +288,13 @@ class YandexSTTStreamer:
         self._events.fail(failure)
 
     def _tell(self, events: Sequence[SttEvent]) -> None:
+        """Pass events on; what is to be sent may have changed with them."""
+        self._put(events)
+        self._wake.set()
+
+    def _put(self, events: Sequence[SttEvent]) -> None:
         for event in events:
             self._events.put(event)
-        self._wake.set()
 
     def _record(self) -> None:
         seconds = self._turns.take_sent_s()
