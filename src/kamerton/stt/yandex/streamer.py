@@ -20,7 +20,7 @@ from kamerton.stt.yandex.turns import SpeechKitTurns
 from kamerton.vendors.usage import Usage, UsageMeter
 from kamerton.vendors.yandex.channels import Channels
 from kamerton.vendors.yandex.credentials import YandexCredentials, secrets_of
-from kamerton.vendors.yandex.failures import CutOff, answered, call_failed, cut_off, timed_out
+from kamerton.vendors.yandex.failures import CutOff, answered, call_failed, cut_off, nonsense, timed_out
 
 if TYPE_CHECKING:
     import grpc.aio
@@ -197,6 +197,10 @@ class YandexSTTStreamer:
                 response = await answered(connection.call.read())
                 if response is grpc.aio.EOF:
                     connection.failure = cut_off(self._where, "ended the session before it was asked to")
+                    break
+                if response is None:
+                    # So grpc.aio tells a message that is none.
+                    connection.failure = nonsense(self._where, "sent what is no message of SpeechKit")
                     break
                 self._take(connection, response)
         except grpc.aio.AioRpcError as error:

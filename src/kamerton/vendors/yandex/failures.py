@@ -97,6 +97,11 @@ def cut_off(where: str, what: str) -> VendorError:
     return VendorError(f"{where} {what}; {_ADVICE['connection']}", "connection")
 
 
+def nonsense(where: str, what: str) -> VendorError:
+    """It answered with something that cannot be read."""
+    return VendorError(f"{where} {what}; {_ADVICE['broken']}", "broken")
+
+
 def _retry_after_s(error: grpc.aio.AioRpcError) -> float | None:
     """How long the service asks to be left alone: in gRPC's rich status, or in a header as of HTTP."""
     trailing: Any = error.trailing_metadata() or ()
