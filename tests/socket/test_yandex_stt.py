@@ -103,8 +103,8 @@ async def test_a_wrong_key_is_told_at_once_and_stays_secret(caplog: pytest.LogCa
         async with opened(vendor) as stream:
             say(stream)
             failure = await loss(stream)
-    assert failure.fault == "unauthorised"
-    assert "accounts.yandex" in str(failure)
+    assert failure.fault == "unauthorised", str(failure)
+    assert "accounts.yandex" in str(failure), str(failure)
     assert vendor.address in str(failure)
     assert len(vendor.sessions) == 1
     assert KEY not in caplog.text
