@@ -32,6 +32,9 @@ _BACK_OFF_S: Final = 0.1
 """Before a second attempt; doubled before each further one."""
 _SHORT_WAIT_S: Final = 2.0
 """A service that asks to be left alone for longer is given up for the call."""
+_REFUSAL_S: Final = 0.3
+"""Audio waits so long for a session's first answer, doubled with each failure: `grpc.aio` loses the status of a refusal
+that arrives while something is written."""
 _SHORTEST_NAP_S: Final = 0.002
 _SETTLED_S: Final = 10.0
 """A session that stood so long was none that failed at once, though it may have had nothing to recognise."""
@@ -48,6 +51,8 @@ class _Connection:
     """What broke before, to be told when this one answers."""
     uuid: str = ""
     failure: VendorError | None = None
+    stands: anyio.Event = field(default_factory=anyio.Event)
+    """The service has answered."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
 
@@ -210,6 +215,7 @@ class YandexSTTStreamer:
         connection.scope.cancel()
 
     def _take(self, connection: _Connection, response: stt_pb2.StreamingResponse) -> None:
+        connection.stands.set()
         if connection.broken is not None:
             self._events.put(connection.broken)
             connection.broken = None
@@ -225,6 +231,8 @@ class YandexSTTStreamer:
         code = self._turns.language or self._language
         await self._send(connection, first_message(self._options, self._format, code))
         self._language = code
+        with anyio.move_on_after(_REFUSAL_S * 2.0**self._failures):
+            await connection.stands.wait()
         self._turns.opened(code, self._loop.time())
         while True:
             self._wake = anyio.Event()

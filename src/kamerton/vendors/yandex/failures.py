@@ -42,6 +42,8 @@ _ADVICE: Final[Mapping[Fault, str]] = {
     "broken": "the service, or something between, sent what is no answer",
 }
 _NO_SUCH_MESSAGE: Final = ("deserializ", "parsing", "compress")
+_STATUS_LOST: Final = "Internal error from Core"
+"""What `grpc.aio` puts in place of the service's status when that arrives while a message is being sent."""
 _HTTP_STATUS: Final = "http2 header with status: "
 
 
@@ -73,6 +75,8 @@ def call_failed(error: grpc.aio.AioRpcError, where: str, secret: str = "") -> Ve
         secret: what must not be repeated, should the service do so.
     """
     status, details = error.code().name, error.details() or ""
+    if details == _STATUS_LOST:
+        return cut_off(where, "ended the request while something was sent to it, for a reason that was lost")
     fault: Fault = _FAULTS.get(status, "failed")
     if status == "UNAVAILABLE" and _HTTP_STATUS in details:
         http = details.partition(_HTTP_STATUS)[2][:3]
