@@ -105,13 +105,16 @@ class SpeechKitDouble:
                 if await self._misbehave(trouble, requests, broken):
                     return
             request = await self._next(requests, broken)
+            silent = reached and trouble is not None and trouble.kind == "hang"
+            if request is None and silent:
+                await broken.wait()
+                raise EndedWith("UNAVAILABLE", "Socket closed")
             if request is None:
                 for answer in core.half_closed():
                     yield answer
                 return
             answers = core.take(request)
             self._changed.set()
-            silent = reached and trouble is not None and trouble.kind == "hang"
             for answer in () if silent else answers:
                 yield answer
             if trouble is not None and not trouble.after and trouble.kind in ("half_close", "garbage"):
