@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import anyio.lowlevel
+
 from kamerton.domain.errors import Fault, VendorError
 from kamerton.domain.foreign_text import LONGEST_REMARK, shown_line
 
@@ -61,9 +63,11 @@ async def answered(reading: Awaitable[T]) -> T:
         return await reading
     except asyncio.CancelledError:
         task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        raise CutOff from None
+        if task is not None and not task.cancelling():
+            raise CutOff from None
+        # What gRPC raises has lost the mark by which a cancel scope knows its own cancellation: have it raised anew.
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        raise
 
 
 def call_failed(error: grpc.aio.AioRpcError, where: str, secret: str = "") -> VendorError:
