@@ -89,8 +89,6 @@ class YandexSTTStreamer:
         """Other credentials were got since a session last worked."""
         self._at_once = False
         self._where = f"Yandex SpeechKit at {options.endpoint}"
-        self.sessions = 0
-        """Sessions that were opened for this call."""
 
     @property
     def dropped_ms(self) -> float:
@@ -166,7 +164,6 @@ class YandexSTTStreamer:
         async with self._channels.channel() as channel:
             call: Any = RecognizerStub(channel).RecognizeStreaming(metadata=metadata)
             connection = _Connection(call, metadata, self._loop.time(), broken)
-            self.sessions += 1
             try:
                 return await self._serve(connection)
             except VendorError as failure:
