@@ -35,6 +35,7 @@ _SHORT_WAIT_S: Final = 2.0
 _REFUSAL_S: Final = 0.3
 """Audio waits so long for a session's first answer, doubled with each failure: `grpc.aio` loses the status of a refusal
 that arrives while something is written."""
+_LONGEST_REFUSAL_S: Final = 1.2
 _SHORTEST_NAP_S: Final = 0.002
 _SETTLED_S: Final = 10.0
 """A session that stood so long was none that failed at once, though it may have had nothing to recognise."""
@@ -228,7 +229,7 @@ class YandexSTTStreamer:
         code = self._turns.language or self._language
         await self._send(connection, first_message(self._options, self._format, code))
         self._language = code
-        with anyio.move_on_after(_REFUSAL_S * 2.0**self._failures):
+        with anyio.move_on_after(min(_REFUSAL_S * 2.0**self._failures, _LONGEST_REFUSAL_S)):
             await connection.stands.wait()
         self._turns.opened(code, self._loop.time())
         while True:
