@@ -204,7 +204,7 @@ async def serve_speechkit(
 
 
 async def _grpc_at_rest() -> None:
-    """gRPC's own tasks for requests that were left, which outlive the server's stop by a moment, have ended."""
+    """Tasks of gRPC's own for requests that were left, which outlive the server's stop by a moment, have ended."""
     named = ("rpc_task", "_handle_status_once_received")
     left = {task for task in asyncio.all_tasks() if any(name in repr(task) for name in named)}
     if left:
