@@ -6,6 +6,7 @@ Written from the vendor's messages and documents; it shares no code with the ada
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 _SERVICE: Final = "speechkit.stt.v3.Recognizer"
+_REST_S: Final = 5.0
 _GARBAGE: Final = b"\xff\xff\xff\xff"
 Wire = stt_pb2.StreamingResponse | bytes
 
@@ -198,6 +200,15 @@ async def serve_speechkit(
     finally:
         with anyio.CancelScope(shield=True):
             await server.stop(None)
+            await _grpc_at_rest()
+
+
+async def _grpc_at_rest() -> None:
+    """Tasks of gRPC's own for requests that were left, which outlive the server's stop by a moment, have ended."""
+    named = ("rpc_task", "_handle_status_once_received")
+    left = {task for task in asyncio.all_tasks() if any(name in repr(task) for name in named)}
+    if left:
+        await asyncio.wait(left, timeout=_REST_S)
 
 
 async def _lazily(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
