@@ -113,7 +113,7 @@ async def test_http_that_fails_is_told_as_what_it_is(trouble: Trouble, fault: Fa
 @pytest.mark.parametrize("trouble", [trouble for trouble, _ in IN_MID_STREAM], ids=named)
 async def test_the_next_voice_goes_on_with_the_word_at_which_it_stopped(trouble: Trouble) -> None:
     async with stage(VendorScript(troubles=(trouble,))) as at:
-        chain = VoiceChain([at.voice, IndexedToneTextToSpeech()], rest_s=30)
+        chain = VoiceChain.of_voices([at.voice, IndexedToneTextToSpeech()])
         spoken = [item async for item in chain.speak(TEXT, "ru", PHONE)]
         assert words_of([chunk for _, chunk in spoken]) == TEXT
         assert {voice for voice, _ in spoken} == {at.voice.name, "indexed-tones"}

@@ -123,7 +123,7 @@ async def test_a_stream_that_fails_in_mid_speech_tells_so_and_the_next_voice_goe
         assert text.startswith(said)
         assert len(said) < len(text)
         assert at.vendor.of("whole") == [], "what was heard is not said again"
-        chain = VoiceChain([at.voice, IndexedToneTextToSpeech()], rest_s=30)
+        chain = VoiceChain.of_voices([at.voice, IndexedToneTextToSpeech()])
         spoken = [item async for item in chain.speak(text, "ru", PHONE)]
         assert words_of([chunk for _, chunk in spoken]) == text
         assert {voice for voice, _ in spoken} == {at.voice.name, "indexed-tones"}

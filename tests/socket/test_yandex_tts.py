@@ -122,7 +122,7 @@ async def test_a_connection_that_breaks_before_the_audio_is_tried_once_more(trou
 @pytest.mark.parametrize("trouble", [trouble for trouble, _ in IN_MID_SPEECH], ids=named)
 async def test_the_next_voice_goes_on_with_the_word_at_which_it_stopped(trouble: Trouble) -> None:
     async with stage(SpeechKitScript(troubles=(trouble,)), quick_start=False) as at:
-        chain = VoiceChain([at.voice, IndexedToneTextToSpeech()], rest_s=30)
+        chain = VoiceChain.of_voices([at.voice, IndexedToneTextToSpeech()])
         spoken = [item async for item in chain.speak(LONG, "ru", PHONE)]
         assert words_of([chunk for _, chunk in spoken]) == LONG
         assert {voice for voice, _ in spoken} == {at.voice.name, "indexed-tones"}

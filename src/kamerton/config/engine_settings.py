@@ -15,6 +15,7 @@ from kamerton.config.engine_sections import (
 )
 from kamerton.llm.dual_context import MIN_WINDOW_TOKENS
 from kamerton.llm.limits import TalkLimits
+from kamerton.tts.voice_link import VOICE_BREAKER
 from kamerton.vendors import registry
 from kamerton.vendors.breaker import BreakerSettings
 
@@ -41,6 +42,12 @@ class _VoiceSettings(LocalReserveSection):
     package: ClassVar[str] = registry.VOICES
     local_engines: ClassVar[tuple[str, ...]] = ("piper", "festival", "espeak")
 
+    breaker: BreakerSettings = VOICE_BREAKER
+    """When a voice that fails is passed over, and for how long."""
+    first_audio_s: Seconds = 1.5
+    """How long a service may take for its first audio; then the next voice speaks, within the same answer."""
+    hedge: bool = False
+    """Ask the next voice as well when a service takes longer than nine of ten times; the first audio is heard."""
     memory_mb: Annotated[int, Field(ge=1)] = 64
     """Rendered audio kept in memory."""
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from kamerton.config.assistant_folder import Assistant
-from kamerton.config.engines import engine_context, open_chain
+from kamerton.config.engine_settings import VoiceSettings
+from kamerton.config.engines import Link, engine_context, open_chain
 from kamerton.config.settings import Settings
 from kamerton.domain.storage import SharedClips
 from kamerton.domain.synthesis import TextToSpeech
 from kamerton.orchestrator.workers import ThreadWorker
 from kamerton.tts.tts_manager import SynthesisLimits, TTSManager
+from kamerton.tts.voice_chain import VoiceChain, VoiceChainSettings
+from kamerton.tts.voice_link import VoiceLink
 from kamerton.tts.voices.standin import BabbleTextToSpeech
 
 STAND_IN_REPLY_MS = 3000.0
@@ -35,13 +39,13 @@ async def open_voice(
     """
     context = engine_context(settings, assistant.language, progress)
     async with AsyncExitStack() as stack:
-        voices: Sequence[TextToSpeech] = (BabbleTextToSpeech(duration_ms=STAND_IN_REPLY_MS),)
+        chain = VoiceChain.of_voices((BabbleTextToSpeech(duration_ms=STAND_IN_REPLY_MS),))
         if not stand_ins:
             links = await stack.enter_async_context(open_chain("voice", settings.voice, context))
-            voices = [link.part for link in links]
+            chain = _chained(links, settings.voice)
         worker = stack.enter_context(ThreadWorker(2, "voice"))
         voice = TTSManager(
-            voices,
+            chain,
             language=assistant.language,
             worker=worker,
             clip_folder=None if stand_ins else settings.data_dir / "clips",
@@ -52,3 +56,17 @@ async def open_voice(
         for text, wav_file in assistant.recordings.items():
             voice.register_recording(text, wav_file)
         yield voice
+
+
+def _chained(links: Sequence[Link[TextToSpeech]], section: VoiceSettings) -> VoiceChain:
+    voices = [
+        VoiceLink(
+            link.name,
+            link.part,
+            is_service=link.is_service,
+            breaker=section.breaker,
+            patience_s=section.first_audio_s if link.is_service else math.inf,
+        )
+        for link in links
+    ]
+    return VoiceChain(voices, VoiceChainSettings(section.first_audio_s, section.hedge))

@@ -32,6 +32,7 @@ from kamerton.tts.piece_speech import PieceSpeech
 from kamerton.tts.render import Render
 from kamerton.tts.spoken.text import spoken
 from kamerton.tts.voice_chain import VoiceChain
+from kamerton.tts.voice_link import VoiceLink
 from kamerton.tts.written_text import WrittenRender, WrittenText, written_clip
 
 _log = logging.getLogger(__name__)
@@ -47,8 +48,6 @@ class SynthesisLimits:
     """Syntheses at once; further ones wait their turn within their deadline."""
     deadline_s: float = 12.0
     """From the request of a text to its last audio; after this it has failed."""
-    voice_rest_s: float = 30.0
-    """How long a voice that failed is passed over."""
 
 
 class TTSManager:
@@ -58,7 +57,7 @@ class TTSManager:
     nothing from the others. Leaving the context ends them and closes the voices.
 
     Args:
-        voices: best first.
+        voices: best first, or the chain that they make.
         language: `ru` or `uk`.
         worker: where audio and disk work over a millisecond goes.
         clip_folder: folder for prerendered clips; None keeps everything in memory.
@@ -68,7 +67,7 @@ class TTSManager:
 
     def __init__(
         self,
-        voices: Sequence[TextToSpeech],
+        voices: Sequence[TextToSpeech] | VoiceChain,
         *,
         language: str,
         worker: Worker,
@@ -79,7 +78,7 @@ class TTSManager:
         self._limits = limits or SynthesisLimits()
         self._language = language
         self._worker = worker
-        self._chain = VoiceChain(voices, rest_s=self._limits.voice_rest_s)
+        self._chain = voices if isinstance(voices, VoiceChain) else VoiceChain.of_voices(voices)
         self._shelves = ClipShelves(self._limits.memory_bytes, worker, clip_folder, shared)
         self._renders: dict[ClipKey, Render] = {}
         self._counts: Counter[str] = Counter()
@@ -111,6 +110,11 @@ class TTSManager:
     def connections(self) -> Mapping[str, int]:
         """Counts of the connections that voices keep: `open`, `busy`, `waiting` and totals since the start."""
         return dict(sum((Counter(dict(voice.figures)) for voice in self._chain.warm), Counter[str]()))
+
+    @property
+    def links(self) -> Sequence[VoiceLink]:
+        """The voices, best first, for metrics."""
+        return self._chain.links
 
     @property
     def counts(self) -> Mapping[str, int]:

@@ -1,98 +1,191 @@
-"""One voice made of several: when the best one fails, the next one goes on where it stopped."""
+"""One voice made of several: when the best one fails or is late, the next one goes on where it stopped."""
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
+import math
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 
 import anyio
 
 from kamerton.domain.audio import AudioFormat
-from kamerton.domain.errors import ConfigurationError, EngineError, ModelError
+from kamerton.domain.errors import ConfigurationError, EngineError
 from kamerton.domain.synthesis import KeepsWarm, SpeechChunk, TextToSpeech
+from kamerton.tts.voice_link import VoiceLink
+from kamerton.vendors.hedge import CLOSE_S, Contestant, Won, first_result
 
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class VoiceChainSettings:
+    """When another voice is asked. Seconds."""
+
+    first_audio_s: float = 1.5
+    """Longest wait for a service's first audio while another voice could be asked."""
+    hedge: bool = False
+    """Ask the next voice as well when a service takes longer than nine of ten times; the first audio is heard."""
+    shortest_hedge_s: float = 0.2
+    """The next one is never asked earlier than this for being slow."""
+
+
 class VoiceChain:
-    """Voices in order of preference. One that failed is passed over for a while, unless no other is left.
+    """Voices in order of preference. One that failed rests and is passed over, unless no other is left.
+
+    Which voice speaks is settled by the first audio. When it fails later, the next one says what is left.
 
     Args:
-        voices: best first; at least one. The chain closes them.
-        rest_s: how long a voice that failed is passed over.
+        links: best first; at least one. The chain closes them.
+        settings: when another one is asked.
+
+    Raises:
+        ConfigurationError: there is no voice.
     """
 
-    def __init__(self, voices: Sequence[TextToSpeech], *, rest_s: float) -> None:
-        if not voices:
+    def __init__(self, links: Sequence[VoiceLink], settings: VoiceChainSettings | None = None) -> None:
+        if not links:
             raise ConfigurationError("an assistant needs at least one voice; configure one")
-        self._voices = tuple(voices)
-        self._rest_s = rest_s
-        self._resting_until: dict[str, float] = {}
-        self._failures: Counter[str] = Counter()
+        self._links = tuple(links)
+        self._settings = settings or VoiceChainSettings()
+
+    @classmethod
+    def of_voices(cls, voices: Sequence[TextToSpeech]) -> VoiceChain:
+        """Voices of this machine, under their own names."""
+        return cls([VoiceLink(voice.name, voice) for voice in voices])
+
+    @property
+    def links(self) -> Sequence[VoiceLink]:
+        """The voices, best first, for metrics."""
+        return self._links
 
     @property
     def warm(self) -> Sequence[KeepsWarm]:
         """Voices that keep connections open ahead."""
-        return [voice for voice in self._voices if isinstance(voice, KeepsWarm)]
+        return [link.voice for link in self._links if isinstance(link.voice, KeepsWarm)]
 
     @property
     def failures(self) -> Mapping[str, int]:
-        """How often each voice failed."""
-        return self._failures
+        """How often each voice failed, of those that did."""
+        return {link.name: link.failures for link in self._links if link.failures}
 
     @property
     def preferred(self) -> TextToSpeech:
         """The voice that speaks next."""
-        if not self._resting_until:
-            return self._voices[0]
-        return self._order()[0]
+        now_s = anyio.current_time()
+        return next((link for link in self._links if link.breaker.would_admit(now_s)), self._links[0]).voice
 
     async def speak(
         self, text: str, language: str, audio_format: AudioFormat
     ) -> AsyncGenerator[tuple[str, SpeechChunk], None]:
-        """Yield chunks, each with the name of the voice that speaks it.
+        """Yield chunks, each with the name of the voice that speaks it. Closing or cancelling frees every request.
 
         Raises:
             EngineError: every voice failed.
         """
-        rest, reasons = text, []
-        for voice in self._order():
-            try:
-                async with aclosing(voice.speak(rest, language=language, audio_format=audio_format)) as chunks:
-                    async for chunk in chunks:
-                        rest = _after(rest, chunk.text)
-                        yield voice.name, chunk
-            except (EngineError, ModelError) as error:
-                reasons.append(f"{voice.name}: {error}")
-                self._note_failure(voice, error)
-            else:
-                self._resting_until.pop(voice.name, None)
-                return
-            if not rest:
-                return
-        raise EngineError("no voice could speak; " + "; ".join(reasons))
+        speech = _Speech(self._links, self._settings, text, language, audio_format)
+        while not speech.over:
+            link, won = await speech.next_voice()
+            link.times.record(won.waited_s)
+            async with aclosing(speech.from_voice(link, won)) as chunks:
+                async for chunk in chunks:
+                    yield link.voice.name, chunk
 
     async def aclose(self) -> None:
         """Close every voice, also when some fail to."""
         with anyio.CancelScope(shield=True):
-            for voice in self._voices:
+            for link in self._links:
                 try:
-                    await voice.aclose()
+                    await link.voice.aclose()
                 except (EngineError, OSError) as error:
-                    _log.warning("a voice did not close", extra={"voice": voice.name, "reason": str(error)})
+                    _log.warning("a voice did not close", extra={"voice": link.name, "reason": str(error)})
 
-    def _order(self) -> list[TextToSpeech]:
-        now = anyio.current_time()
-        return sorted(self._voices, key=lambda voice: self._resting_until.get(voice.name, 0.0) > now)
 
-    def _note_failure(self, voice: TextToSpeech, error: Exception) -> None:
-        self._failures[voice.name] += 1
-        self._resting_until[voice.name] = anyio.current_time() + self._rest_s
-        _log.warning(
-            "a voice failed; the next one speaks",
-            extra={"voice": voice.name, "reason": str(error), "rest_s": self._rest_s},
+class _Speech:
+    """One text on its way through the voices."""
+
+    def __init__(
+        self,
+        links: Sequence[VoiceLink],
+        settings: VoiceChainSettings,
+        text: str,
+        language: str,
+        audio_format: AudioFormat,
+    ) -> None:
+        self._left = list(links)
+        self._settings = settings
+        self._rest = text
+        self._language = language
+        self._format = audio_format
+        self._reasons: list[str] = []
+        self.over = False
+
+    async def next_voice(self) -> tuple[VoiceLink, Won[SpeechChunk | None]]:
+        """The voice that is first to say what is left of the text.
+
+        Raises:
+            EngineError: none can.
+        """
+        asked: dict[str, VoiceLink] = {}
+
+        def next_one() -> Contestant[SpeechChunk | None] | None:
+            link = self._take()
+            if link is None:
+                return None
+            asked[link.name] = link
+            return self._contestant(link)
+
+        try:
+            won = await first_result(next_one)
+        except EngineError as error:
+            reasons = [*self._reasons, str(error)] if asked else self._reasons
+            raise EngineError("no voice could speak; " + "; ".join(reasons)) from None
+        return asked[won.name], won
+
+    async def from_voice(self, link: VoiceLink, won: Won[SpeechChunk | None]) -> AsyncGenerator[SpeechChunk, None]:
+        """What a voice says, until its end or its failure."""
+        chunk = won.first
+        asked_s: float | None = None
+        try:
+            while chunk is not None:
+                self._rest = _after(self._rest, chunk.text)
+                yield chunk
+                asked_s = anyio.current_time()
+                chunk = await anext(won.rest)
+                asked_s = None
+            link.served()
+            self.over = True
+        except EngineError as error:
+            self._reasons.append(f"{link.name}: {error}")
+            link.failed(error, 0.0, begun=True)
+            self.over = not self._rest
+        except (GeneratorExit, anyio.get_cancelled_exc_class()):
+            link.left(0.0 if asked_s is None else anyio.current_time() - asked_s)
+            raise
+        finally:
+            with anyio.move_on_after(CLOSE_S, shield=True):
+                await won.rest.aclose()
+
+    def _take(self) -> VoiceLink | None:
+        """The best voice that was not asked for this text yet; one that rests when there is no other."""
+        now_s = anyio.current_time()
+        link = next((link for link in self._left if link.breaker.admits(now_s)), None)
+        if link is None:
+            link = self._left[0] if self._left else None
+        if link is not None:
+            self._left.remove(link)
+        return link
+
+    def _contestant(self, link: VoiceLink) -> Contestant[SpeechChunk | None]:
+        settings, rest = self._settings, self._rest
+        usual_s = link.times.p90_s if settings.hedge and link.is_service else None
+        return Contestant(
+            link.name,
+            lambda: link.speak(rest, self._language, self._format),
+            link,
+            settings.first_audio_s if link.is_service else math.inf,
+            math.inf if usual_s is None else max(usual_s, settings.shortest_hedge_s),
         )
 
 

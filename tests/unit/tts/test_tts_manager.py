@@ -209,7 +209,7 @@ async def test_the_next_voice_goes_on_where_the_first_one_failed(caplog: pytest.
 
 async def test_a_voice_that_failed_rests_and_then_gets_another_chance() -> None:
     first, second = ClauseVoice("first", fail_at="Раз"), ClauseVoice("second")
-    async with manager(first, second, limits=SynthesisLimits(voice_rest_s=30.0)) as speech:
+    async with manager(first, second) as speech:
         made = await speech.clip("Раз.", PHONE)
         assert speech.cached("Раз.", PHONE) is made
         await speech.clip("Два.", PHONE)
