@@ -11,10 +11,11 @@ from typing import Final, Literal
 import anyio
 import pytest
 
-from kamerton.domain.audio import AudioFormat
+from kamerton.audio.levels import speech_dbfs
+from kamerton.domain.audio import PHONE, AudioFormat
 from kamerton.domain.errors import VendorError
 from kamerton.domain.language_model import ModelEvent, ModelRequest
-from kamerton.domain.notices import TranscriptUpdated, TurnFinished
+from kamerton.domain.notices import TurnFinished
 from kamerton.domain.synthesis import SpeechChunk
 from kamerton.llm.chain import ModelChain, ModelLink
 from kamerton.llm.conversation_manager import ConversationManager
@@ -26,7 +27,7 @@ from kamerton.orchestrator.workers import InlineWorker
 from kamerton.stt.chain import ChainLink, RecognizerChain
 from kamerton.stt.standins.faulty import FaultySpeechToText, StreamFaults
 from kamerton.stt.standins.scripted import ScriptedSpeechToText, ScriptedTurn
-from kamerton.testing.call_lab import CallLab, EchoFlow, LabCall
+from kamerton.testing.call_lab import LAB_PHRASES, CallLab, EchoFlow, LabCall
 from kamerton.testing.scripted_model import ScriptedAnswer, ScriptedModel
 from kamerton.testing.virtual_loop import VirtualLoop
 from kamerton.tts.tts_manager import TTSManager
@@ -44,6 +45,8 @@ PULLED_AT_S: Final = (20.5, 36.5, 52.5)
 """While the caller asks for the second, third and fourth time."""
 FILLERS: Final = ("секунду", "ещё ищу", "почти готово")
 FOREVER_S: Final = 1e6
+LONGEST_WAIT: Final = {"refuses": (1200.0, 1), "hangs": (8500.0, 3)}
+"""Of one question: milliseconds, fillers. Services that hang may cost one turn all three deadlines, 6.5 s together."""
 
 
 @pytest.fixture
@@ -106,15 +109,17 @@ class PluggedVoice(PacedToneTextToSpeech):
 
 def ears(pulled_at_s: float, death: Death) -> RecognizerChain:
     def hears(text: str) -> ScriptedSpeechToText:
-        return ScriptedSpeechToText((ScriptedTurn(text),), repeat_last=True)
+        return ScriptedSpeechToText((ScriptedTurn(text),) * len(TURNS_AT_S))
 
     dead = StreamFaults(refuses="away") if death == "refuses" else StreamFaults(opens_after_s=FOREVER_S)
-    broken = StreamFaults(breaks_after_s=pulled_at_s) if death == "refuses" else StreamFaults(silent_after_s=pulled_at_s)
-    cloud = FaultySpeechToText(hears("вопрос облаку."), broken, *[dead] * 20)
+    broken = (
+        StreamFaults(breaks_after_s=pulled_at_s) if death == "refuses" else StreamFaults(silent_after_s=pulled_at_s)
+    )
+    cloud = FaultySpeechToText(hears("какая погода в облаках."), broken, *[dead] * 20)
     return RecognizerChain(
         (
             ChainLink("cloud", cloud, is_service=True),
-            ChainLink("local", hears("вопрос машине."), is_service=False),
+            ChainLink("local", hears("какая погода на земле."), is_service=False),
         )
     )
 
@@ -141,6 +146,7 @@ async def conversation(order: tuple[Part, ...], death: Death) -> tuple[LabCall, 
     )
     contexts = DualContextController(8000, no_summary, estimate_tokens)
     async with TTSManager(voice, language="ru", worker=InlineWorker()) as speech:
+        await speech.prerender((*FILLERS, *LAB_PHRASES.values()), (PHONE,), lambda done, total: None)
         lab = CallLab(
             ears(PULLED_AT_S[order.index("recogniser")], death),
             flow=EchoFlow(knows=()),
@@ -158,10 +164,34 @@ async def conversation(order: tuple[Part, ...], death: Death) -> tuple[LabCall, 
     return call, mind, voice
 
 
+def sounds_before_answer(call: LabCall, turn: TurnFinished) -> int:
+    """How many times something is heard between the end of the caller's question and the answer."""
+    asked_s, answered_s = turn.marks["t_eos"], turn.marks["t6"]
+    heard = [frame for frame in call.media.heard if asked_s <= frame.at_s < answered_s - 0.01]
+    loud_s = [frame.at_s for frame in heard if speech_dbfs(frame.pcm, PHONE) > -45.0]
+    return sum(later - sooner > 0.3 for sooner, later in pairwise([asked_s - 1.0, *loud_s]))
+
+
 @pytest.mark.parametrize("death", ["refuses", "hangs"])
 @pytest.mark.parametrize("order", [*permutations(("recogniser", "model", "voice"))], ids="-".join)
 async def test_every_question_is_answered_whatever_is_pulled_first(order: tuple[Part, ...], death: Death) -> None:
     call, mind, voice = await conversation(order, death)
-    for at, n in call.notices:
-        print(f"{at:.2f}", n)
-    assert 0
+    turns = [turn for turn in call.of_kind(TurnFinished) if turn.user_text]
+    assert [(turn.path, turn.outcome) for turn in turns] == [("llm", "played")] * len(TURNS_AT_S)
+    assert all(turn.heard_text == turn.reply_text for turn in turns)
+    for place, part in enumerate(order, 2):
+        pulled = [turn for number, turn in enumerate(turns, 1) if number >= place]
+        if part == "recogniser":
+            assert {turn.user_text for turn in pulled} == {"какая погода на земле."}
+        if part == "model":
+            assert all(turn.reply_text.startswith("Отвечает машина") for turn in pulled)
+    longest_ms, most_fillers = LONGEST_WAIT[death]
+    for turn in turns:
+        assert turn.response_ms is not None
+        assert turn.response_ms < longest_ms
+        assert 1 <= sounds_before_answer(call, turn) <= most_fillers, "no wait is silent"
+    for link in (mind.links[0], voice.links[0]):
+        assert link.counts["answers"] > 0
+        assert any(what.startswith("failures:") for what in link.counts)
+    assert mind.links[1].counts["answers"] > 0
+    assert voice.links[1].counts["answers"] > 0

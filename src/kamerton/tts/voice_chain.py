@@ -73,8 +73,16 @@ class VoiceChain:
     @property
     def preferred(self) -> TextToSpeech:
         """The voice that speaks next."""
+        return self.at_best[-1]
+
+    @property
+    def at_best(self) -> Sequence[TextToSpeech]:
+        """The voices down to the one that speaks next, best first; those before it rest."""
         now_s = anyio.current_time()
-        return next((link for link in self._links if link.breaker.would_admit(now_s)), self._links[0]).voice
+        for place, link in enumerate(self._links):
+            if link.breaker.would_admit(now_s):
+                return [link.voice for link in self._links[: place + 1]]
+        return [self._links[0].voice]
 
     async def speak(
         self, text: str, language: str, audio_format: AudioFormat
