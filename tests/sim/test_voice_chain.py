@@ -38,6 +38,9 @@ class PacedVoice:
     """Before each sentence; the last one counts for all further ones."""
     fails_at: int | None = None
     silent: bool = False
+    """Yields nothing."""
+    mute: bool = False
+    """Yields nothing that is heard."""
     lead_s: float = 0.0
     """Of silence, in a chunk that has the sentence's words, before it is heard."""
     asked: list[str] = field(default_factory=list)
@@ -61,7 +64,8 @@ class PacedVoice:
                 if self.lead_s:
                     yield SpeechChunk(audio_format.silence(), audio_format, sentence)
                     await anyio.sleep(self.lead_s)
-                yield SpeechChunk(tone(300, 20, audio_format), audio_format, "" if self.lead_s else sentence)
+                pcm = audio_format.silence() if self.mute else tone(300, 20, audio_format)
+                yield SpeechChunk(pcm, audio_format, "" if self.lead_s else sentence)
         finally:
             self.under_way -= 1
 
@@ -214,3 +218,10 @@ async def test_silence_is_no_first_audio_and_costs_no_words() -> None:
     cloud.lead_s = 1.0
     await anyio.sleep(31)
     assert [text for _, text in await said(voices)] == ["Раз два.", "", "Три четыре.", "", "Пять.", ""]
+
+
+async def test_a_text_that_is_only_silence_is_given_out_as_it_is() -> None:
+    cloud, local = PacedVoice("cloud", mute=True), PacedVoice("local")
+    voices = chain(cloud, local)
+    assert await said(voices) == [("cloud", "Раз два."), ("cloud", "Три четыре."), ("cloud", "Пять.")]
+    assert local.asked == []

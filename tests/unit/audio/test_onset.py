@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kamerton.audio.onset import KEPT_LEAD_MS, audible_from, without_lead
+from kamerton.audio.onset import KEPT_LEAD_MS, audible_from, is_audible, without_lead
 from kamerton.audio.tone import tone
 from kamerton.domain.audio import PHONE, SAMPLE_BYTES, WIDEBAND, AudioFormat
 
@@ -45,3 +45,11 @@ def test_any_audio_only_gets_shorter_and_cutting_again_changes_little(pcm: bytes
     cut = without_lead(pcm, audio_format)
     assert len(cut) <= len(pcm)
     assert len(without_lead(cut, audio_format)) >= len(cut) - audio_format.samples(8) * SAMPLE_BYTES
+
+
+@pytest.mark.parametrize("lead_ms", [0.0, 499.0, 501.0, 2000.0])
+def test_sound_is_found_wherever_it_begins(lead_ms: float) -> None:
+    lead = bytes(PHONE.samples(lead_ms) * SAMPLE_BYTES)
+    assert is_audible(lead + tone(300.0, 20.0, PHONE), PHONE)
+    assert not is_audible(lead, PHONE)
+    assert not is_audible(lead + tone(300.0, 20.0, PHONE, level_dbfs=-60.0), PHONE)
