@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+UsagePart = Literal["recognizer", "voice", "model", "embeddings"]
 UsageUnit = Literal["seconds", "characters", "input_tokens", "cached_tokens", "output_tokens", "requests"]
 
 
@@ -12,7 +13,7 @@ UsageUnit = Literal["seconds", "characters", "input_tokens", "cached_tokens", "o
 class Usage:
     """A quantity of something that a vendor may ask money for."""
 
-    part: Literal["recognizer", "voice", "model", "embeddings"]
+    part: UsagePart
     engine: str
     """Name of the engine: `yandex`."""
     unit: UsageUnit
@@ -30,7 +31,7 @@ class UsageMeter(Protocol):
 
 
 class Uncounted:
-    """A meter that forgets: for checks and tests."""
+    """A meter that forgets: for checks and tests. `vendors/metering.py` has the one that counts."""
 
     def record(self, usage: Usage) -> None:
         """Forget it."""
