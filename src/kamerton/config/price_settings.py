@@ -28,7 +28,7 @@ class PriceSettings(Section):
     price: Annotated[Decimal, Field(ge=0, le=1_000_000)]
     """Of `per` units, in `currency`."""
     per: Annotated[Decimal, Field(gt=0, le=1_000_000_000)] = Decimal(1)
-    currency: Annotated[str, Field(pattern=r"\A[A-Z]{3}\Z")]
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
     """Three letters: `USD`, `RUB`."""
 
     @field_validator("vendor")
@@ -61,10 +61,8 @@ class PriceSettings(Section):
 
 def metered_vendors() -> tuple[str, ...]:
     """Engines that are somebody's service, of every part, in order of names."""
-    names = {
-        name for package in _PACKAGES for name, engine in registry.engines_in(package).items() if engine.is_service
-    }
-    return tuple(sorted(names))
+    engines = [engine for package in _PACKAGES for engine in registry.engines_in(package).values()]
+    return tuple(sorted({engine.name for engine in engines if engine.is_service}))
 
 
 def price_list(prices: tuple[PriceSettings, ...]) -> PriceList:

@@ -1,4 +1,4 @@
-"""What a call used of services, and what it cost: values only. Amounts and prices are decimal, so that sums are exact."""
+"""What a call used of services, and what it cost: values only. Sums are decimal, so that they are exact."""
 
 from __future__ import annotations
 

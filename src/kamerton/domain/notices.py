@@ -122,7 +122,7 @@ class CallFinished:
     duration_s: float
     variables: Mapping[str, Any] = field(default_factory=dict)
     state: str = ""
-    bill: Bill = Bill()
+    bill: Bill = field(default_factory=Bill)
 
 
 ErrorPart = Literal["stt", "tts", "llm", "flow", "classifier", "vad", "transport", "store", "call"]

@@ -101,11 +101,9 @@ class EngineMetrics(Collector):
 
     def _of_connections(self) -> Iterator[Metric]:
         figures = self._connections()
-        now = GaugeMetricFamily(
-            "kamerton_voice_connections", "Connections that voices keep, by state", labels=["state"]
-        )
+        now = GaugeMetricFamily("kamerton_voice_connections", "Connections of voices, by state", labels=["state"])
         totals = CounterMetricFamily(
-            "kamerton_voice_connection_events", "What became of connections that voices keep", labels=["what"]
+            "kamerton_voice_connection_events", "What became of connections of voices", labels=["what"]
         )
         for name, value in figures.items():
             (now if name in _CONNECTIONS_NOW else totals).add_metric([name], value)

@@ -1,4 +1,4 @@
-"""Prometheus metrics of what is used of services and what it costs, read from the ledger whenever they are asked for."""
+"""Prometheus metrics of what is used of services and what it costs, read from the ledger when they are asked for."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class UsageMetrics(Collector):
                 costs[where] = costs.get(where, Decimal()) + line.cost
         used = CounterMetricFamily(
             "kamerton_usage",
-            "What was used of services, in units that they ask for",
+            "What was used of services",
             labels=["vendor", "model", "unit"],
         )
         for labels, amount in usage.items():
