@@ -16,6 +16,8 @@ from yandex_speech import KEY, WORDS, Meter, frames
 
 from kamerton.domain.audio import PHONE, WIDEBAND, AudioFormat, AudioFrame
 from kamerton.domain.recognition import Final, RecognitionHint, SttEvent, SttFailed, SttReconnected, SttStream
+from kamerton.stt.chain import ChainLink, RecognizerChain
+from kamerton.stt.standins.scripted import ScriptedSpeechToText, ScriptedTurn
 from kamerton.stt.yandex.options import YandexSttOptions
 from kamerton.stt.yandex.recognizer import YandexSpeechToText
 from kamerton.stt.yandex.wire_double import SpeechKitDouble, SpeechKitScript, Trouble
@@ -260,3 +262,33 @@ async def test_a_service_that_confirms_nothing_still_costs_no_turn() -> None:
         await call.says("четыре")
         await anyio.sleep(2)
     assert call.said == ["раз два три", "четыре"]
+
+
+async def test_a_chain_reads_the_turn_that_speechkit_was_lost_in() -> None:
+    """The key is revoked in mid-turn: the local engine is told the turn from its beginning."""
+    trouble = Trouble("refuse", 3, status="UNAUTHENTICATED", details="revoked", sessions=9)
+    vendor = SpeechKitDouble(SpeechKitScript(WORDS, troubles=[trouble]))
+    local = ScriptedSpeechToText((ScriptedTurn("да."),))
+    yandex = YandexSpeechToText(
+        YandexSttOptions(),
+        await open_credentials(YandexAccount(api_key=SecretStr(KEY))),
+        connect=lambda: cast(grpc.aio.Channel, InsideChannel(vendor)),
+    )
+    chain = RecognizerChain([ChainLink("yandex", yandex, is_service=True), ChainLink("local", local, is_service=False)])
+    async with chain.open(PHONE) as stream:
+        call = Call(stream, PHONE, vendor, Meter())
+        await call.says("раз два три четыре")
+        with anyio.fail_after(5):
+            events = [event async for event in _until_final(stream)]
+    await chain.aclose()
+    assert isinstance(events[-1], Final)
+    assert events[-1].text == "да."
+    assert len(vendor.sessions) == 1
+    assert "UNAUTHENTICATED" in chain.links[0].breaker.last_reason
+
+
+async def _until_final(stream: SttStream) -> AsyncIterator[SttEvent]:
+    async for event in stream:
+        yield event
+        if isinstance(event, Final):
+            return

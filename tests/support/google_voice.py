@@ -67,7 +67,8 @@ class Stage:
 
 async def grpc_at_rest() -> None:
     """gRPC's own tasks of requests that were left, at both ends, have ended."""
-    tasks = {task for task in asyncio.all_tasks() if "src/python/grpcio" in repr(task)}
+    requests = ("_handle_status_once_received", "_handle_exceptions")
+    tasks = {task for task in asyncio.all_tasks() if any(name in repr(task) for name in requests)}
     if tasks:
         await asyncio.wait(tasks, timeout=5)
 

@@ -31,7 +31,6 @@ Request = Audio | Silence | EndUtterance
 class Cursors:
     """How far the service is, in the time of the session's audio."""
 
-    received_ms: int = 0
     partial_ms: int = 0
     """So much is covered by hypotheses."""
     final_ms: int = 0

@@ -35,7 +35,7 @@ async def open_recognizer(options: YandexSttOptions, context: EngineContext) -> 
 
 
 async def check(options: YandexSttOptions, context: EngineContext) -> Check:
-    """Open a session with 100 ms of silence and see that it is served: 15 s of audio are paid for. Never raises."""
+    """Open a session with 100 ms of silence, which is paid for, and see that it is served. Never raises."""
     from kamerton.stt.yandex.checking import check_service
 
     return await check_service(options, context)

@@ -71,7 +71,7 @@ def message_of(request: Request) -> stt_pb2.StreamingRequest:
 def answer_of(response: stt_pb2.StreamingResponse) -> Answer:
     """What a message says; `Alive` for every kind that is not used."""
     at = response.audio_cursors
-    cursors = Cursors(at.received_data_ms, at.partial_time_ms, at.final_time_ms, at.final_index)
+    cursors = Cursors(at.partial_time_ms, at.final_time_ms, at.final_index)
     match response.WhichOneof("Event"):
         case "partial":
             return Hypothesis(cursors, _best(response.partial))

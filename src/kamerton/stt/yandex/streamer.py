@@ -20,7 +20,7 @@ from kamerton.stt.yandex.turns import SpeechKitTurns
 from kamerton.vendors.usage import Usage, UsageMeter
 from kamerton.vendors.yandex.channels import Channels
 from kamerton.vendors.yandex.credentials import YandexCredentials, secrets_of
-from kamerton.vendors.yandex.failures import CutOff, answered, call_failed, cut_off, timed_out
+from kamerton.vendors.yandex.failures import CutOff, answered, call_failed, cut_off, nonsense, timed_out
 
 if TYPE_CHECKING:
     import grpc.aio
@@ -32,6 +32,11 @@ _BACK_OFF_S: Final = 0.1
 """Before a second attempt; doubled before each further one."""
 _SHORT_WAIT_S: Final = 2.0
 """A service that asks to be left alone for longer is given up for the call."""
+_REFUSAL_S: Final = 0.3
+"""Audio waits so long for a session's first answer, doubled with each failure: `grpc.aio` loses the status of a refusal
+that arrives while something is written."""
+_LONGEST_REFUSAL_S: Final = 1.2
+_SHORTEST_NAP_S: Final = 0.002
 _SETTLED_S: Final = 10.0
 """A session that stood so long was none that failed at once, though it may have had nothing to recognise."""
 
@@ -47,6 +52,8 @@ class _Connection:
     """What broke before, to be told when this one answers."""
     uuid: str = ""
     failure: VendorError | None = None
+    stands: anyio.Event = field(default_factory=anyio.Event)
+    """The service has answered."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
 
@@ -83,8 +90,6 @@ class YandexSTTStreamer:
         """Other credentials were got since a session last worked."""
         self._at_once = False
         self._where = f"Yandex SpeechKit at {options.endpoint}"
-        self.sessions = 0
-        """Sessions that were opened for this call."""
 
     @property
     def dropped_ms(self) -> float:
@@ -160,7 +165,6 @@ class YandexSTTStreamer:
         async with self._channels.channel() as channel:
             call: Any = RecognizerStub(channel).RecognizeStreaming(metadata=metadata)
             connection = _Connection(call, metadata, self._loop.time(), broken)
-            self.sessions += 1
             try:
                 return await self._serve(connection)
             except VendorError as failure:
@@ -197,6 +201,10 @@ class YandexSTTStreamer:
                 if response is grpc.aio.EOF:
                     connection.failure = cut_off(self._where, "ended the session before it was asked to")
                     break
+                if response is None:
+                    # So grpc.aio tells a message that is none.
+                    connection.failure = nonsense(self._where, "sent what is no message of SpeechKit")
+                    break
                 self._take(connection, response)
         except grpc.aio.AioRpcError as error:
             connection.failure = call_failed(error, self._where, secrets_of(connection.metadata))
@@ -205,6 +213,7 @@ class YandexSTTStreamer:
         connection.scope.cancel()
 
     def _take(self, connection: _Connection, response: stt_pb2.StreamingResponse) -> None:
+        connection.stands.set()
         if connection.broken is not None:
             self._events.put(connection.broken)
             connection.broken = None
@@ -220,12 +229,14 @@ class YandexSTTStreamer:
         code = self._turns.language or self._language
         await self._send(connection, first_message(self._options, self._format, code))
         self._language = code
+        with anyio.move_on_after(min(_REFUSAL_S * 2.0**self._failures, _LONGEST_REFUSAL_S)):
+            await connection.stands.wait()
         self._turns.opened(code, self._loop.time())
         while True:
             self._wake = anyio.Event()
             now_s = self._loop.time()
             events, trouble = self._turns.overdue(now_s)
-            self._tell(events)
+            self._put(events)
             if trouble:
                 raise timed_out(self._where, trouble)
             if reason := self._turns.renewal(now_s):
@@ -234,7 +245,8 @@ class YandexSTTStreamer:
             if request is not None:
                 await self._send(connection, message_of(request))
                 continue
-            with anyio.CancelScope(deadline=self._turns.due_s()):
+            # Timers may fire a moment before their instant: without a shortest nap this would spin until it has come.
+            with anyio.CancelScope(deadline=max(self._turns.due_s(), now_s + _SHORTEST_NAP_S)):
                 await self._wake.wait()
 
     async def _send(self, connection: _Connection, message: stt_pb2.StreamingRequest) -> None:
@@ -273,8 +285,8 @@ class YandexSTTStreamer:
             return
         until_s = self._loop.time() + max(_BACK_OFF_S * 2 ** (self._failures - 1), asked_s)
         while (now_s := self._loop.time()) < until_s:
-            self._tell(self._turns.overdue(now_s)[0])
-            await anyio.sleep_until(min(until_s, max(self._turns.due_s(), now_s + 0.01)))
+            self._put(self._turns.overdue(now_s)[0])
+            await anyio.sleep_until(min(until_s, max(self._turns.due_s(), now_s + _SHORTEST_NAP_S)))
 
     def _broken(self, reason: str, before: SttReconnected | None) -> SttReconnected:
         lost_ms = self._turns.lost() + (before.lost_ms if before is not None else 0.0)
@@ -286,9 +298,13 @@ class YandexSTTStreamer:
         self._events.fail(failure)
 
     def _tell(self, events: Sequence[SttEvent]) -> None:
+        """Pass events on; what is to be sent may have changed with them."""
+        self._put(events)
+        self._wake.set()
+
+    def _put(self, events: Sequence[SttEvent]) -> None:
         for event in events:
             self._events.put(event)
-        self._wake.set()
 
     def _record(self) -> None:
         seconds = self._turns.take_sent_s()

@@ -198,8 +198,12 @@ class SpeechKitTurns:
         session = self._session
         if session is None:
             return None
+        quiet = now_s >= session.last_sent_s + self._options.keep_alive_s
+        if quiet and self._open is not None:
+            # What waits for a full message comes before the silence, which would tear it.
+            self._open.flush = bool(self._open.unsent_bytes)
         request = self._utterance_request(session, now_s)
-        if request is None and now_s >= session.last_sent_s + self._options.keep_alive_s:
+        if request is None and quiet:
             request = Silence(self._options.keep_alive_ms)
             self._count(session, request.duration_ms)
             if self._open is not None and self._open.begun_ms is not None:

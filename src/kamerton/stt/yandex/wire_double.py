@@ -6,6 +6,7 @@ Written from the vendor's messages and documents; it shares no code with the ada
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 _SERVICE: Final = "speechkit.stt.v3.Recognizer"
+_REST_S: Final = 5.0
 _GARBAGE: Final = b"\xff\xff\xff\xff"
 Wire = stt_pb2.StreamingResponse | bytes
 
@@ -98,41 +100,30 @@ class SpeechKitDouble:
         trouble = self._next_trouble()
         core = SessionCore(self.script, seen)
         while True:
-            reached = trouble is not None and len(seen.messages) >= trouble.after
-            if trouble is not None and reached and (trouble.after or trouble.kind in ("refuse", "deaf")):
+            if trouble is not None and _strikes(trouble, seen):
                 if trouble.kind == "garbage":
                     yield _GARBAGE
-                if await self._misbehave(trouble, requests, broken):
-                    return
-            request = await self._next(requests, broken)
-            if request is None:
-                for answer in core.half_closed():
-                    yield answer
+                await self._misbehave(trouble, requests, broken)
                 return
-            answers = core.take(request)
+            request = await self._next(requests, broken)
+            answers = core.take(request) if request is not None else core.half_closed()
             self._changed.set()
-            silent = reached and trouble is not None and trouble.kind == "hang"
-            for answer in () if silent else answers:
+            for answer in answers:
                 yield answer
-            if trouble is not None and not trouble.after and trouble.kind in ("half_close", "garbage"):
-                if trouble.kind == "garbage":
-                    yield _GARBAGE
+            if request is None:
                 return
 
     async def _misbehave(
         self, trouble: Trouble, requests: AsyncIterator[stt_pb2.StreamingRequest], broken: anyio.Event
-    ) -> bool:
-        """Do it; True when the session ends with it."""
-        match trouble.kind:
-            case "refuse":
-                raise EndedWith(trouble.status, trouble.details, trouble)
-            case "deaf":
-                await broken.wait()
-                raise EndedWith("UNAVAILABLE", "Socket closed")
-            case "hang":
-                while await self._next(requests, broken) is not None:
-                    pass
-        return True
+    ) -> None:
+        """Do it; the session ends when this returns."""
+        if trouble.kind == "refuse":
+            raise EndedWith(trouble.status, trouble.details, trouble)
+        if trouble.kind in ("hang", "deaf"):
+            while trouble.kind == "hang" and await self._next(requests, broken) is not None:
+                pass
+            await broken.wait()
+            raise EndedWith("UNAVAILABLE", "Socket closed")
 
     def _next_trouble(self) -> Trouble | None:
         troubles = self.script.troubles
@@ -166,6 +157,11 @@ class SpeechKitDouble:
         if broken.is_set() or not result:
             raise EndedWith("UNAVAILABLE", "Socket closed")
         return result[0]
+
+
+def _strikes(trouble: Trouble, seen: SeenSession) -> bool:
+    """Whether it is time for it."""
+    return len(seen.messages) >= trouble.after
 
 
 @asynccontextmanager
@@ -204,6 +200,15 @@ async def serve_speechkit(
     finally:
         with anyio.CancelScope(shield=True):
             await server.stop(None)
+            await _grpc_at_rest()
+
+
+async def _grpc_at_rest() -> None:
+    """Tasks of gRPC's own for requests that were left, which outlive the server's stop by a moment, have ended."""
+    named = ("rpc_task", "_handle_status_once_received")
+    left = {task for task in asyncio.all_tasks() if any(name in repr(task) for name in named)}
+    if left:
+        await asyncio.wait(left, timeout=_REST_S)
 
 
 async def _lazily(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:

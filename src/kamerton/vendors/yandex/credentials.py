@@ -160,8 +160,11 @@ class YandexCredentials:
             except VendorError as error:
                 self._failure = error
                 raise
-            self._held = _held(token, anyio.current_time())
-            return self._held
+            held = _held(token, anyio.current_time())
+            if old is not None and old.value == held.value:
+                held.since_s = old.since_s
+            self._held = held
+            return held
 
 
 async def open_credentials(account: YandexAccount, *, iam_timeout_s: float = IAM_TIMEOUT_S) -> YandexCredentials:

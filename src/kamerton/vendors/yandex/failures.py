@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import anyio.lowlevel
+
 from kamerton.domain.errors import Fault, VendorError
 from kamerton.domain.foreign_text import LONGEST_REMARK, shown_line
 
@@ -42,6 +44,8 @@ _ADVICE: Final[Mapping[Fault, str]] = {
     "broken": "the service, or something between, sent what is no answer",
 }
 _NO_SUCH_MESSAGE: Final = ("deserializ", "parsing", "compress")
+_STATUS_LOST: Final = "Internal error from Core"
+"""What `grpc.aio` puts in place of the service's status when that arrives while a message is being sent."""
 _HTTP_STATUS: Final = "http2 header with status: "
 
 
@@ -59,9 +63,11 @@ async def answered(reading: Awaitable[T]) -> T:
         return await reading
     except asyncio.CancelledError:
         task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        raise CutOff from None
+        if task is not None and not task.cancelling():
+            raise CutOff from None
+        # What gRPC raises has lost the mark by which a cancel scope knows its own cancellation: have it raised anew.
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        raise
 
 
 def call_failed(error: grpc.aio.AioRpcError, where: str, secret: str = "") -> VendorError:
@@ -73,6 +79,8 @@ def call_failed(error: grpc.aio.AioRpcError, where: str, secret: str = "") -> Ve
         secret: what must not be repeated, should the service do so.
     """
     status, details = error.code().name, error.details() or ""
+    if details == _STATUS_LOST:
+        return cut_off(where, "ended the request while something was sent to it, for a reason that was lost")
     fault: Fault = _FAULTS.get(status, "failed")
     if status == "UNAVAILABLE" and _HTTP_STATUS in details:
         http = details.partition(_HTTP_STATUS)[2][:3]
@@ -95,6 +103,11 @@ def timed_out(where: str, what: str) -> VendorError:
 def cut_off(where: str, what: str) -> VendorError:
     """The call ended before it was due to."""
     return VendorError(f"{where} {what}; {_ADVICE['connection']}", "connection")
+
+
+def nonsense(where: str, what: str) -> VendorError:
+    """It answered with something that cannot be read."""
+    return VendorError(f"{where} {what}; {_ADVICE['broken']}", "broken")
 
 
 def _retry_after_s(error: grpc.aio.AioRpcError) -> float | None:

@@ -7,7 +7,7 @@ signed by the service account's key (PS256), meant for IAM, neither expired nor 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -51,7 +51,6 @@ class IamDouble:
         """All that it gave, in order."""
         self.asked = 0
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        self._changed = anyio.Event()
 
     def write_key(self, file: Path, **instead: Any) -> Path:
         """A service account's key file as `yc iam key create` writes it, with fields replaced."""
@@ -63,19 +62,12 @@ class IamDouble:
         file.write_text(json.dumps(fields | instead), "utf-8")
         return file
 
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until what it has seen is so."""
-        while not condition():
-            self._changed = anyio.Event()
-            await self._changed.wait()
-
     async def converse(self, stream: SocketStream) -> None:
         """One connection until it ends."""
         async with stream:
             connection = h11.Connection(h11.SERVER)
             while (body := await _request(stream, connection)) is not None:
                 self.asked += 1
-                self._changed.set()
                 if not await self._answer(stream, connection, body):
                     return
 

@@ -1,7 +1,8 @@
 """Audio of one request on its way to the call: silence around it taken off, each piece with the words it says. Pure.
 
 Google does not tell when words are said. They are shared out by an even pace that is slower than most speech, so that
-a speech that breaks off is gone on with a word too early rather than a word too late.
+a speech that breaks off is gone on with a word too early rather than a word too late. Only the first word counts
+as said as soon as it begins: the chunk that begins a sentence has to name it.
 """
 
 from __future__ import annotations
