@@ -84,9 +84,9 @@ class ChainLink:
         return LinkState(self.guard)
 
     @property
-    def counts(self) -> Mapping[str, int]:
-        """What a service was asked and what came of it, for metrics; nothing is counted of a local model."""
-        return {} if self.guard is None else self.guard.counts
+    def counts(self) -> Mapping[str, int] | None:
+        """What a service was asked and what came of it, for metrics; None: nothing is counted of a local model."""
+        return None if self.guard is None else self.guard.counts
 
 
 class EmbedderChain:

@@ -43,8 +43,8 @@ class EngineLink(Protocol):
         ...
 
     @property
-    def counts(self) -> Mapping[str, int]:
-        """Totals of what it was asked and what came of it; of failures as `failures:FAULT`."""
+    def counts(self) -> Mapping[str, int] | None:
+        """Totals of what it was asked and what came of it, failures as `failures:FAULT`; None: nothing is counted."""
         ...
 
 
@@ -93,7 +93,7 @@ class EngineMetrics(Collector):
         for kind, chain in self._chains.items():
             for link in chain.links:
                 states.add_metric([kind, link.name], _STATES[link.breaker.state(now_s)])
-                for what, count in _bounded(link.counts).items():
+                for what, count in _bounded(link.counts):
                     events.add_metric([kind, link.name, what], count)
         yield states
         yield events
@@ -111,10 +111,12 @@ class EngineMetrics(Collector):
         yield totals
 
 
-def _bounded(counts: Mapping[str, int]) -> Mapping[str, int]:
+def _bounded(counts: Mapping[str, int] | None) -> Iterable[tuple[str, int]]:
     """All events there may be of failures, so that the first is an increase, and what else happened."""
+    if counts is None:
+        return ()
     found = {FAILURES + fault: 0 for fault in _FAULTS}
     for what, count in dict(counts).items():
         name = what if what in _EVENTS else "other"
         found[name] = found.get(name, 0) + count
-    return found
+    return found.items()

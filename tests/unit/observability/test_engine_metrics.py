@@ -114,6 +114,8 @@ def test_embedders_and_voices_are_shown_as_the_others_are(registry: CollectorReg
     voice.breaker.failed(Clock.now_s, "no money", "quota")
     labels = {"kind": "embeddings", "engine": "e5"}
     assert registry.get_sample_value("kamerton_engine_state", labels) == 0
+    labels["what"] = "failures:timeout"
+    assert registry.get_sample_value("kamerton_engine_events_total", labels) is None, "nothing is counted of it"
     labels = {"kind": "voice", "engine": "elevenlabs"}
     assert registry.get_sample_value("kamerton_engine_state", labels) == 2
     labels["what"] = "failures:quota"
