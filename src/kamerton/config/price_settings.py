@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from kamerton.config.engine_sections import Section
 from kamerton.vendors import registry
 from kamerton.vendors.prices import ANY, Price, PriceList
-from kamerton.vendors.usage import UsagePart, UsageUnit
+from kamerton.vendors.usage import UNITS, UsagePart, UsageUnit
 
-_PACKAGES: Final = (registry.RECOGNIZERS, registry.VOICES, registry.MODELS, registry.EMBEDDINGS)
+_PACKAGES: Final[Mapping[UsagePart, str]] = {
+    "recognizer": registry.RECOGNIZERS,
+    "voice": registry.VOICES,
+    "model": registry.MODELS,
+    "embeddings": registry.EMBEDDINGS,
+}
 
 
 class PriceSettings(Section):
@@ -46,6 +52,18 @@ class PriceSettings(Section):
             raise ValueError(f"'{model}' has a * that is not its end; write the beginning of the names and one *")
         return model
 
+    @model_validator(mode="after")
+    def _counted(self) -> Self:
+        """A price for what is never counted would do nothing."""
+        parts = [part for part, package in _PACKAGES.items() if self.vendor in _services_in(package)]
+        if self.part is not None and self.part not in parts:
+            raise ValueError(f"{self.vendor} has no {self.part} here; it has {', '.join(parts)}")
+        units = dict.fromkeys(unit for part in parts if self.part in (None, part) for unit in UNITS[part])
+        if self.unit not in units:
+            whose = f"the {self.part} of {self.vendor}" if self.part else self.vendor
+            raise ValueError(f"{self.unit} of {whose} are not counted; counted are {', '.join(units)}")
+        return self
+
     def as_price(self) -> Price:
         """The same for those who price."""
         return Price(
@@ -61,8 +79,11 @@ class PriceSettings(Section):
 
 def metered_vendors() -> tuple[str, ...]:
     """Engines that are somebody's service, of every part, in order of names."""
-    engines = [engine for package in _PACKAGES for engine in registry.engines_in(package).values()]
-    return tuple(sorted({engine.name for engine in engines if engine.is_service}))
+    return tuple(sorted({name for package in _PACKAGES.values() for name in _services_in(package)}))
+
+
+def _services_in(package: str) -> list[str]:
+    return [name for name, engine in registry.engines_in(package).items() if engine.is_service]
 
 
 def price_list(prices: tuple[PriceSettings, ...]) -> PriceList:

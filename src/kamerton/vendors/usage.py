@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 UsagePart = Literal["recognizer", "voice", "model", "embeddings"]
 UsageUnit = Literal["seconds", "characters", "input_tokens", "cached_tokens", "output_tokens", "requests"]
+
+UNITS: Final[Mapping[UsagePart, tuple[UsageUnit, ...]]] = {
+    "recognizer": ("seconds",),
+    "voice": ("characters", "requests"),
+    "model": ("input_tokens", "cached_tokens", "output_tokens"),
+    "embeddings": ("input_tokens", "requests"),
+}
+"""In what adapters of each part count; what is not in it cannot be given a price."""
 
 
 @dataclass(frozen=True, slots=True)

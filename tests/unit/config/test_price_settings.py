@@ -64,6 +64,12 @@ def test_engines_of_this_machine_have_no_price_since_nothing_of_them_is_counted(
         ({"model": ""}, "prices.0.model"),
         ({"part": "ears"}, "prices.0.part"),
         ({"pric": 1}, "prices.0.pric"),
+        ({"part": "voice"}, "openai has no voice here; it has model, embeddings"),
+        ({"part": "model", "unit": "requests"}, "requests of the model of openai are not counted; counted are input_"),
+        (
+            {"vendor": "elevenlabs", "unit": "seconds"},
+            "seconds of elevenlabs are not counted; counted are characters, ",
+        ),
     ],
 )
 def test_a_wrong_line_is_told_with_its_place(changed: dict[str, Any], told: str) -> None:

@@ -64,7 +64,7 @@ def test_what_has_no_price_is_counted_without_a_cost() -> None:
     with call_context("a"), ledger.account("a"):
         ledger.record(asked(10, "o9"))
         (line,) = ledger.bill("a").lines
-    assert (line.amount, line.cost, line.currency) == (10, None, "")
+    assert (line.amount, line.cost, line.currency) == (Decimal(10), None, "")
     assert ledger.bill("a").costs == {}
     assert UsageLedger().total == Bill()
 
