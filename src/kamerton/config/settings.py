@@ -38,6 +38,7 @@ from kamerton.config.engine_settings import (
     UnderstandingSettings,
     VoiceSettings,
 )
+from kamerton.config.price_settings import PriceSettings, price_list
 from kamerton.domain.errors import ConfigurationError
 from kamerton.listening.listener import ListeningSettings
 from kamerton.models.settings import ModelsSettings
@@ -146,9 +147,17 @@ class Settings(BaseSettings):
     understanding: UnderstandingSettings = UnderstandingSettings()
     answers: AnswerSettings = AnswerSettings()
     model: ModelSettings = ModelSettings()
+    prices: tuple[PriceSettings, ...] = ()
+    """What services ask for what is used of them; what has no price is counted without a cost."""
     store: StoreSettings = StoreSettings()
     listening: ListeningSettings = ListeningSettings()
     call: CallSettings = CallSettings()
+
+    @field_validator("prices")
+    @classmethod
+    def _one_price_each(cls, prices: tuple[PriceSettings, ...]) -> tuple[PriceSettings, ...]:
+        price_list(prices)
+        return prices
 
     @field_validator("*", mode="wrap")
     @classmethod
