@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import anyio
 import pytest
 
+from kamerton.audio.tone import tone
 from kamerton.domain.audio import PHONE, AudioFormat
 from kamerton.domain.errors import EngineError, VendorError
 from kamerton.domain.synthesis import SpeechChunk, TtsCapabilities
@@ -37,6 +38,8 @@ class PacedVoice:
     """Before each sentence; the last one counts for all further ones."""
     fails_at: int | None = None
     silent: bool = False
+    lead_s: float = 0.0
+    """Of silence, in a chunk that has the sentence's words, before it is heard."""
     asked: list[str] = field(default_factory=list)
     under_way: int = 0
 
@@ -55,7 +58,10 @@ class PacedVoice:
                 await anyio.sleep(self.waits_s[min(place, len(self.waits_s) - 1)])
                 if place == self.fails_at:
                     raise FAILURE
-                yield SpeechChunk(audio_format.silence(), audio_format, sentence)
+                if self.lead_s:
+                    yield SpeechChunk(audio_format.silence(), audio_format, sentence)
+                    await anyio.sleep(self.lead_s)
+                yield SpeechChunk(tone(300, 20, audio_format), audio_format, "" if self.lead_s else sentence)
         finally:
             self.under_way -= 1
 
@@ -187,3 +193,24 @@ async def test_a_service_that_fell_silent_until_it_was_given_up_has_failed() -> 
     with anyio.move_on_after(12):
         await said(voices)
     assert counts(voices, "cloud") == {"requests": 1, "failures:timeout": 1}
+
+
+async def test_a_service_that_lost_a_hedge_goes_on_when_the_winner_fails() -> None:
+    cloud, local = PacedVoice("cloud", (0.3, 0.0)), PacedVoice("local", fails_at=1)
+    voices = chain(cloud, local, hedge=True)
+    for _ in range(10):
+        await said(voices)
+    cloud.waits_s = (1.4, 0.0)
+    assert await said(voices) == [("local", "Раз два."), ("cloud", "Три четыре."), ("cloud", "Пять.")]
+    assert counts(voices, "cloud")["overtaken"] == 1
+    assert counts(voices, "local") == {"requests": 1, "failures:connection": 1}
+
+
+async def test_silence_is_no_first_audio_and_costs_no_words() -> None:
+    cloud, local = PacedVoice("cloud", lead_s=60.0), PacedVoice("local")
+    voices = chain(cloud, local)
+    assert await said(voices) == [("local", "Раз два."), ("local", "Три четыре."), ("local", "Пять.")]
+    assert counts(voices, "cloud") == {"requests": 1, "failures:timeout": 1}
+    cloud.lead_s = 1.0
+    await anyio.sleep(31)
+    assert [text for _, text in await said(voices)] == ["Раз два.", "", "Три четыре.", "", "Пять.", ""]

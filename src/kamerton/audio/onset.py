@@ -15,6 +15,7 @@ KEPT_LEAD_MS: Final = 8.0
 """Left before the first audible window, so that no consonant begins with a click."""
 _FADE_MS: Final = 4.0
 _WINDOW_MS: Final = 2.0
+_STEP_MS: Final = 500.0
 _FULL_SCALE: Final = 32768.0
 
 
@@ -27,6 +28,13 @@ def audible_from(pcm: bytes, audio_format: AudioFormat, threshold_dbfs: float = 
     powers = np.square(padded).reshape(-1, window).mean(axis=1)
     loud = np.flatnonzero(powers >= _FULL_SCALE**2 * 10.0 ** (threshold_dbfs / 10.0))
     return int(loud[0]) * window if loud.size else None
+
+
+def is_audible(pcm: bytes, audio_format: AudioFormat) -> bool:
+    """Whether anything in it is heard; looks no further than the first half second in which something is."""
+    step = audio_format.samples(_STEP_MS) * SAMPLE_BYTES
+    pieces = (pcm[start : start + step] for start in range(0, len(pcm), step))
+    return any(audible_from(piece, audio_format) is not None for piece in pieces)
 
 
 def without_lead(pcm: bytes, audio_format: AudioFormat) -> bytes:

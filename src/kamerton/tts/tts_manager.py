@@ -139,7 +139,7 @@ class TTSManager:
     def cached(self, text: str, audio_format: AudioFormat) -> Clip | None:
         """The clip, if it is in memory: a look-up without waiting. Its segments carry the text as it is written."""
         said = spoken(text, self._language)
-        clip = self._shelves.at_hand(self._key(said, audio_format))
+        clip = self._at_hand(said, audio_format)
         return clip and written_clip(clip, text, said)
 
     async def clip(self, text: str, audio_format: AudioFormat, *, static: bool = False) -> Clip:
@@ -157,7 +157,7 @@ class TTSManager:
         if not said:
             return Clip(b"", audio_format, ())
         key = self._key(said, audio_format)
-        clip = self._shelves.at_hand(key) or await self._rendered(key)
+        clip = self._at_hand(said, audio_format) or await self._rendered(key)
         if static:
             await self._shelves.share(key)
         return written_clip(clip, text, said)
@@ -262,6 +262,16 @@ class TTSManager:
     def _key(self, said: str, audio_format: AudioFormat) -> ClipKey:
         return ClipKey(self._chain.preferred.name, self._language, audio_format.rate_hz, said)
 
+    def _at_hand(self, said: str, audio_format: AudioFormat) -> Clip | None:
+        """The clip in memory of the voice that speaks next, or of a better one that rests.
+
+        What a better voice said before it failed stays as good as it was. Without it prepared phrases and fillers would
+        be missing just when a service is away and waits are long.
+        """
+        voices = self._chain.at_best
+        keys = (ClipKey(voice.name, self._language, audio_format.rate_hz, said) for voice in reversed(voices))
+        return next((clip for key in keys if (clip := self._shelves.at_hand(key)) is not None), None)
+
     async def _rendered(self, key: ClipKey) -> Clip:
         render = self._joined(key)
         try:
@@ -280,7 +290,7 @@ class TTSManager:
         if not said:
             return None
         key = self._key(said, audio_format)
-        ready = self._shelves.at_hand(key)
+        ready = self._at_hand(said, audio_format)
         if ready is None:
             render = self._joined(key)
         else:

@@ -73,8 +73,16 @@ class VoiceChain:
     @property
     def preferred(self) -> TextToSpeech:
         """The voice that speaks next."""
+        return self.at_best[-1]
+
+    @property
+    def at_best(self) -> Sequence[TextToSpeech]:
+        """The voices down to the one that speaks next, best first; those before it rest."""
         now_s = anyio.current_time()
-        return next((link for link in self._links if link.breaker.would_admit(now_s)), self._links[0]).voice
+        for place, link in enumerate(self._links):
+            if link.breaker.would_admit(now_s):
+                return [link.voice for link in self._links[: place + 1]]
+        return [self._links[0].voice]
 
     async def speak(
         self, text: str, language: str, audio_format: AudioFormat
@@ -102,6 +110,27 @@ class VoiceChain:
                     _log.warning("a voice did not close", extra={"voice": link.name, "reason": str(error)})
 
 
+@dataclass(slots=True, eq=False)
+class _Attempt:
+    """A voice that is asked to begin, and whether it failed; one that was only slower may go on where another stops."""
+
+    link: VoiceLink
+    lost: bool = False
+
+    def failed(self, error: EngineError, waited_s: float) -> None:
+        """It failed, or its deadline passed."""
+        self.lost = True
+        self.link.failed(error, waited_s)
+
+    def overtaken(self, waited_s: float) -> None:
+        """Another voice was faster."""
+        self.link.overtaken(waited_s)
+
+    def given_up(self, waited_s: float) -> None:
+        """Nobody waits for the text any more."""
+        self.link.given_up(waited_s)
+
+
 class _Speech:
     """One text on its way through the voices."""
 
@@ -127,21 +156,23 @@ class _Speech:
         Raises:
             EngineError: none can.
         """
-        asked: dict[str, VoiceLink] = {}
+        asked: dict[str, _Attempt] = {}
 
         def next_one() -> Contestant[SpeechChunk | None] | None:
             link = self._take()
             if link is None:
                 return None
-            asked[link.name] = link
-            return self._contestant(link)
+            asked[link.name] = _Attempt(link)
+            return self._contestant(asked[link.name])
 
         try:
             won = await first_result(next_one)
         except EngineError as error:
             reasons = [*self._reasons, str(error)] if asked else self._reasons
             raise EngineError("no voice could speak; " + "; ".join(reasons)) from None
-        return asked[won.name], won
+        winner = asked.pop(won.name).link
+        self._left.extend(attempt.link for attempt in asked.values() if not attempt.lost)
+        return winner, won
 
     async def from_voice(self, link: VoiceLink, won: Won[SpeechChunk | None]) -> AsyncGenerator[SpeechChunk, None]:
         """What a voice says, until its end or its failure."""
@@ -168,7 +199,7 @@ class _Speech:
                 await won.rest.aclose()
 
     def _take(self) -> VoiceLink | None:
-        """The best voice that was not asked for this text yet; one that rests when there is no other."""
+        """The best voice that did not fail this text yet; one that rests when there is no other."""
         now_s = anyio.current_time()
         link = next((link for link in self._left if link.breaker.admits(now_s)), None)
         if link is None:
@@ -177,13 +208,13 @@ class _Speech:
             self._left.remove(link)
         return link
 
-    def _contestant(self, link: VoiceLink) -> Contestant[SpeechChunk | None]:
-        settings, rest = self._settings, self._rest
+    def _contestant(self, attempt: _Attempt) -> Contestant[SpeechChunk | None]:
+        settings, rest, link = self._settings, self._rest, attempt.link
         usual_s = link.times.p90_s if settings.hedge and link.is_service else None
         return Contestant(
             link.name,
             lambda: link.speak(rest, self._language, self._format),
-            link,
+            attempt,
             settings.first_audio_s if link.is_service else math.inf,
             math.inf if usual_s is None else max(usual_s, settings.shortest_hedge_s),
         )

@@ -11,6 +11,7 @@ from typing import Final
 
 import anyio
 
+from kamerton.audio.onset import is_audible
 from kamerton.domain.audio import AudioFormat
 from kamerton.domain.errors import EngineError, ModelError, VendorError
 from kamerton.domain.synthesis import SpeechChunk, TextToSpeech
@@ -63,13 +64,23 @@ class VoiceLink:
     ) -> AsyncGenerator[SpeechChunk | None, None]:
         """What the voice yields, and None at its end: a text that says nothing is no failure.
 
+        Silence before the first sound is held until that comes, so that the first result is one that is heard.
+
         Raises:
-            EngineError: it failed.
+            EngineError: it failed; silence that was held has not been said.
         """
         self.counts["requests"] += 1
+        silence: list[SpeechChunk] = []
+        heard = False
         try:
             async with aclosing(self.voice.speak(text, language=language, audio_format=audio_format)) as chunks:
                 async for chunk in chunks:
+                    heard = heard or is_audible(chunk.pcm, chunk.format)
+                    if not heard:
+                        silence.append(chunk)
+                        continue
+                    while silence:
+                        yield silence.pop(0)
                     yield chunk
         except EngineError:
             raise
@@ -78,6 +89,8 @@ class VoiceLink:
         except Exception as fault:  # the boundary to an engine: its bug costs its speech
             _log.exception("a voice's adapter broke", extra={"voice": self.name})
             raise EngineError(f"{self.name} broke ({type(fault).__name__}: {fault}); see the log") from fault
+        for chunk in silence:
+            yield chunk
         yield None
 
     def failed(self, error: EngineError, waited_s: float, *, begun: bool = False) -> None:

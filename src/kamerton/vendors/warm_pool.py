@@ -18,6 +18,7 @@ from anyio.abc import TaskGroup
 
 from kamerton.domain.errors import EngineError, VendorError
 from kamerton.vendors.pool_plan import Kept, PoolSettings, next_step
+from kamerton.vendors.trouble_log import TroubleLog
 
 _log = logging.getLogger(__name__)
 
@@ -98,6 +99,7 @@ class WarmPool(Generic[SlotT]):
         self._opener = opener
         self._settings = settings
         self._name = name
+        self._trouble = TroubleLog(_log, name)
         self._held: list[_Held[SlotT]] = []
         self._waiters: deque[_Waiter[SlotT]] = deque()
         self._counts: Counter[str] = Counter()
@@ -237,7 +239,8 @@ class WarmPool(Generic[SlotT]):
             except EngineError:
                 raise
             except Exception as error:
-                _log.exception("opening a connection broke", extra={"service": self._name})
+                if self._trouble.is_news("broken", anyio.current_time()):
+                    _log.exception("opening a connection broke", extra={"service": self._name})
                 raise VendorError(
                     f"{self._name}: {type(error).__name__} while connecting; see the log", "broken"
                 ) from None
@@ -246,13 +249,14 @@ class WarmPool(Generic[SlotT]):
             pause_s = min(settings.retry_s * 2**self._failures, settings.longest_retry_s)
             self._failures = min(self._failures + 1, 30)
             self._rest_until_s = anyio.current_time() + pause_s
-            _log.warning("a connection did not open", extra={"service": self._name, "reason": str(error)})
+            self._trouble.failed(error, anyio.current_time())
             self._turn_away(error)
             return None
         finally:
             self._opening -= 1
             self._changed.set()
         self._failures, self._rest_until_s = 0, -math.inf
+        self._trouble.worked()
         self._counts["opened"] += 1
         return connection
 

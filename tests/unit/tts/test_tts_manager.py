@@ -221,6 +221,20 @@ async def test_a_voice_that_failed_rests_and_then_gets_another_chance() -> None:
         assert first.asked == ["Раз.", "Два."]
 
 
+async def test_what_a_voice_said_before_it_failed_stays_at_hand_while_it_rests() -> None:
+    first, second = ClauseVoice("first"), ClauseVoice("second")
+    async with manager(first, second) as speech:
+        made = await speech.clip("Раз.", PHONE)
+        first.fail_at = "Два"
+        other = await speech.clip("Два.", PHONE)
+        assert speech.cached("Раз.", PHONE) is made
+        assert await speech.clip("Раз.", PHONE) is made
+        assert second.asked == ["Два."]
+        await anyio.sleep(31)
+        assert speech.cached("Раз.", PHONE) is made
+        assert speech.cached("Два.", PHONE) is not other
+
+
 async def test_when_every_voice_fails_all_reasons_are_told() -> None:
     voices = ClauseVoice("first", fail_at="Раз"), ClauseVoice("second", fail_at="Раз")
     async with manager(*voices) as speech:

@@ -245,6 +245,64 @@ async def test_a_failure_is_told_to_who_waits_and_tried_again_with_growing_pause
         assert (await pool.take()).line.number == 0, "a user does not wait for the pause to end"
 
 
+def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [str(record.__dict__["reason"]) for record in caplog.records if record.levelname == "WARNING"]
+
+
+async def test_a_service_that_stays_away_is_told_at_once_and_then_once_a_minute(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    exchange = Exchange()
+    exchange.failure = VendorError("the key is refused", "unauthorised")
+    async with exchange.running() as pool:
+        pool.expect(1)
+        await anyio.sleep(30.0)
+        assert warned(caplog) == ["the key is refused"]
+        await anyio.sleep(300.0)
+        assert pool.figures["open_failures"] > 70
+        assert len(warned(caplog)) == 6
+        left_out = [record.__dict__["left_out_before"] for record in caplog.records]
+        assert left_out[0] == 0
+        assert sum(left_out) + len(left_out) <= pool.figures["open_failures"]
+        assert min(left_out[1:]) > 10
+
+
+async def test_another_trouble_is_told_at_once_and_one_that_comes_back_is_news_only_after_it_worked(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    refused, away = VendorError("the key is refused", "unauthorised"), VendorError("not reachable", "connection")
+    exchange = Exchange()
+    exchange.failure = refused
+    async with exchange.running() as pool:
+        pool.expect(1)
+        for failure in (refused, away, refused, away):
+            exchange.failure = failure
+            await anyio.sleep(9.0)
+        assert warned(caplog) == ["the key is refused", "not reachable"]
+        exchange.failure = None
+        await anyio.sleep(9.0)
+        assert [record.message for record in caplog.records][-1] == "connections open again"
+        exchange.failure = away
+        exchange.lines[-1].dead.set()
+        await anyio.sleep(9.0)
+        assert warned(caplog)[2:] == ["not reachable"]
+
+
+async def test_a_fault_of_ours_in_opening_is_told_as_seldom(caplog: pytest.LogCaptureFixture) -> None:
+    async def open_line(changed: Callable[[], None]) -> Line:
+        raise KeyError("a fault of ours")
+
+    pool: WarmPool[LineSlot] = WarmPool(open_line, SETTINGS, "the exchange")
+    pool.expect(1)
+    async with anyio.create_task_group() as group:
+        group.start_soon(pool.run)
+        await anyio.sleep(50.0)
+        group.cancel_scope.cancel()
+    assert pool.figures["open_failures"] > 10
+    assert [record.message for record in caplog.records] == ["opening a connection broke", "a connection did not open"]
+
+
 async def test_an_opening_that_hangs_has_a_deadline() -> None:
     exchange = Exchange()
     exchange.takes_s = 1e6
