@@ -34,6 +34,7 @@ SCRIPT = ModelScript(
     rules=(Rule(match=("погод",), answer=SHORT, times=1, name="short"), Rule(match=("погод",), answer=LONG)),
     otherwise=Reply(answer="Этого я не ждал."),
 )
+PRICES = [{"vendor": "local", "unit": "input_tokens", "price": 2, "per": 1000, "currency": "EUR"}]
 ANSWERS = ("number-2", "number-25", "yes")
 
 
@@ -47,7 +48,7 @@ async def mixed_call(model_url: str) -> CallOutcome:
     """The engine with this model, and one caller who asks, interrupts and comes back to the quote."""
     recorder = TurnRecorder()
     told: list[str] = []
-    settings = load_settings(model={"engine": "local", "local": {"url": model_url, "model": MODEL_NAME}})
+    settings = load_settings(model={"engine": "local", "local": {"url": model_url, "model": MODEL_NAME}}, prices=PRICES)
     lines = said("weather", "card", "weather", "number-150@1.5", *ANSWERS)
     transport = AudioSocketTransport(AudioSocketSettings(host="127.0.0.1", port=0))
     async with (
@@ -94,4 +95,8 @@ async def test_a_call_goes_from_the_model_to_prepared_answers_and_back_to_the_qu
     assert (power.state_after, power.entities["number"]) == ("ask_drivers", 150), shown(outcome)
     assert report.state["final_price"] == 13200, shown(outcome)
     assert "short" in rules
+    tokens = {used["unit"]: used["amount"] for used in report.usage if used["vendor"] == "local"}
+    assert tokens["input_tokens"] > 0, shown(outcome)
+    assert tokens["output_tokens"] > 0, shown(outcome)
+    assert report.cost == {"EUR": pytest.approx(tokens["input_tokens"] * 0.002)}, shown(outcome)
     assert left_running == 0, "a request to the model outlived its call"

@@ -95,6 +95,12 @@ def summary(report: CallReport) -> Iterator[str]:
         yield f"  barge-in {_told(barge_in)}"
     if report.state:
         yield "  state: " + ", ".join(f"{name} = {value}" for name, value in report.state.items())
+    for used in report.usage:
+        what = " ".join(part for part in (used["vendor"], used["model"]) if part)
+        price = "no price" if used["cost"] is None else f"{used['cost']:g} {used['currency']}"
+        yield f"  used: {what}: {used['amount']:g} {used['unit']} ({price})"
+    if report.cost:
+        yield "  cost: " + ", ".join(f"{cost:g} {currency}" for currency, cost in report.cost.items())
 
 
 def _told(barge_in: BargeIn) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +20,17 @@ ConfigFile = Annotated[
 def progress_line(text: str) -> None:
     """Tell the person at the terminal what goes on; never on stdout, which belongs to results."""
     print(f"kamerton: {text}", file=sys.stderr, flush=True)
+
+
+def table_of(heads: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
+    """Columns as wide as they need; below each row its note, where there is one."""
+    widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
+    lines = []
+    for row, note in zip((heads, *rows), ("", *notes), strict=True):
+        lines.append("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        if note:
+            lines.append(f"  → {note}")
+    return "\n".join(lines)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from kamerton.cli import (
     serve,
     speculation,
     stt,
+    warmup,
 )
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("prepare")(serve.prepare)
 app.command("ping")(ping.ping)
+app.command("warmup")(warmup.warmup)
 app.command("call")(call.call)
 app.command("bench")(bench.bench)
 app.command("speculation")(speculation.speculation)

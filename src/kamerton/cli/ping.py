@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
 
 import anyio
 import typer
 
-from kamerton.cli.common import ConfigFile, explained, progress_line
+from kamerton.cli.common import ConfigFile, explained, progress_line, table_of
 from kamerton.config.assistant_folder import find_assistant, load_assistant
-from kamerton.config.engine_sections import EngineSection
 from kamerton.config.engines import engine_context
-from kamerton.config.settings import Settings, load_settings
+from kamerton.config.services import Service, check_all, services_of
+from kamerton.config.settings import load_settings
 from kamerton.vendors.check import Check
-from kamerton.vendors.engine import EngineContext, EngineType
-from kamerton.vendors.registry import engines_in
-
-DEADLINE_S: Final = 10.0
-"""Of one service: a check may be several requests."""
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """A service that a part of the settings names."""
-
-    part: str
-    engine: EngineType[Any]
-    options: Any
 
 
 def ping(config: ConfigFile = None) -> None:
@@ -46,45 +30,13 @@ def ping(config: ConfigFile = None) -> None:
         raise typer.Exit(1)
 
 
-def services_of(settings: Settings) -> tuple[Service, ...]:
-    """The services among the engines that the settings name, part by part."""
-    sections = ((name, section) for name, section in settings if isinstance(section, EngineSection))
-    return tuple(
-        Service(part, engine, section.options(name))
-        for part, section in sections
-        for name in section.chain
-        if (engine := engines_in(section.package)[name]).is_service
-    )
-
-
-async def check_all(services: Sequence[Service], context: EngineContext) -> list[Check]:
-    """What each service answers, all asked at once."""
-    checks = [Check(reachable=False, fix=f"no answer within {DEADLINE_S:g} s; check the network")] * len(services)
-
-    async def ask(index: int) -> None:
-        service = services[index]
-        progress_line(f"asking {service.engine.name} ({service.part})")
-        if service.engine.check is not None:
-            with anyio.move_on_after(DEADLINE_S):
-                checks[index] = await service.engine.check(service.options, context)
-
-    async with anyio.create_task_group() as tasks:
-        for index in range(len(services)):
-            tasks.start_soon(ask, index)
-    return checks
-
-
 def table(services: Sequence[Service], checks: Sequence[Check]) -> str:
     """A line for each service, and below it what to do."""
     words = {True: "yes", False: "no", None: "not known"}
-    rows = [("part", "service", "reachable", "authorised", "latency", "told")]
+    rows = []
     for service, check in zip(services, checks, strict=True):
         latency = f"{check.latency_ms:.0f} ms" if check.latency_ms is not None else "–"
         reached, trusted = words[check.reachable], words[check.authorised]
         rows.append((service.part, service.engine.name, reached, trusted, latency, check.detail or "–"))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    for at, check in reversed(list(enumerate(checks, 1))):
-        if check.fix:
-            lines.insert(at + 1, f"  → {check.fix}")
-    return "\n".join(lines)
+    heads = ("part", "service", "reachable", "authorised", "latency", "told")
+    return table_of(heads, rows, [check.fix for check in checks])

@@ -14,7 +14,9 @@ import anyio
 import typer
 
 from kamerton.cli.common import ConfigFile, explained, progress_line
-from kamerton.config.composition import open_engine
+from kamerton.config.composition import Engine, open_engine
+from kamerton.config.engines import engine_context
+from kamerton.config.service_watch import ServiceWatch
 from kamerton.config.serving import Doors, open_doors
 from kamerton.config.settings import Settings, load_settings
 from kamerton.observability.json_log import configure_logging
@@ -56,7 +58,7 @@ def serve(
 async def _serve(settings: Settings, stand_ins: bool, ready_json: bool) -> None:
     async with (
         open_engine(settings, stand_ins=stand_ins, progress=progress_line) as engine,
-        open_doors(engine, settings) as doors,
+        open_doors(engine, settings, watch=None if stand_ins else _watch(settings, engine)) as doors,
     ):
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             _announce(settings, doors, ready_json)
@@ -65,6 +67,10 @@ async def _serve(settings: Settings, stand_ins: bool, ready_json: bool) -> None:
                 stopping.start_soon(_end_at_once, signals, stopping.cancel_scope)
                 await doors.drain(progress_line)
                 stopping.cancel_scope.cancel()
+
+
+def _watch(settings: Settings, engine: Engine) -> ServiceWatch:
+    return ServiceWatch(settings, engine_context(settings, engine.assistant.language, progress_line))
 
 
 async def _end_at_once(signals: AsyncIterator[signal.Signals], draining: anyio.CancelScope) -> None:

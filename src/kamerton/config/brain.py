@@ -25,6 +25,7 @@ from kamerton.domain.errors import EngineError
 from kamerton.domain.language_model import LanguageModel
 from kamerton.domain.storage import Store
 from kamerton.domain.work import Worker
+from kamerton.embeddings.chain import EmbedderChain
 from kamerton.flow_engine import FlowEngine
 from kamerton.intent_classifier import ClassifierChain
 from kamerton.llm.chain import ModelChain, ModelChainSettings, ModelLink
@@ -36,6 +37,7 @@ from kamerton.llm.token_counts import estimate_tokens
 from kamerton.observability.masking import mask_text
 from kamerton.orchestrator.model_reply import Talk
 from kamerton.orchestrator.router import AnswerSources, Router
+from kamerton.vendors.usage import UsageMeter
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,8 @@ class Brain:
     """Opens a call's conversation with the language model, if one is configured."""
     remembered: AnswerCacheChain | None
     """Earlier answers of the language model."""
+    embedders: EmbedderChain
+    """What compares meanings; part of the router."""
 
 
 class LearnedAnswers:
@@ -103,6 +107,7 @@ async def open_brain(
     worker: Worker,
     model: LanguageModel | None = None,
     progress: Progress | None = None,
+    usage: UsageMeter | None = None,
 ) -> AsyncIterator[Brain]:
     """The brain while the context is open; prepares vectors the first time.
 
@@ -113,6 +118,7 @@ async def open_brain(
         worker: where work of milliseconds goes.
         model: whom to ask what nothing else answers; the caller closes it.
         progress: told of work that takes long.
+        usage: told what embedders of services use.
 
     Raises:
         ConfigurationError: the language cannot be talked in, or a setting cannot work.
@@ -128,7 +134,7 @@ async def open_brain(
             if settings.answers.remember:
                 scope = AnswerScope(assistant.name, assistant.language, prompt_version(f"{model.name}\n{instructions}"))
                 cache = partial(_cache, store, worker, scope)
-        chain = await open_embedders(settings, assistant.language, progress)
+        chain = await open_embedders(settings, assistant.language, progress, usage)
         stack.push_async_callback(chain.aclose)
         around = Surroundings(assistant, settings, worker, progress, cache)
         understanding = await stack.enter_async_context(open_understanding(chain, around))
@@ -138,12 +144,17 @@ async def open_brain(
             _Remembered(remembered) if remembered is not None else None,
             talk is not None,
         )
-        yield Brain(Router(flow, classifier, assistant.phrases, worker, sources), classifier, talk, remembered)
+        router = Router(flow, classifier, assistant.phrases, worker, sources)
+        yield Brain(router, classifier, talk, remembered, chain)
 
 
 @asynccontextmanager
-async def open_model(settings: Settings, language: str, progress: Progress) -> AsyncIterator[ModelChain | None]:
-    """The configured language models as one, if there are any; nothing is sent yet.
+async def open_model(
+    settings: Settings, language: str, progress: Progress, usage: UsageMeter | None = None
+) -> AsyncIterator[ModelChain | None]:
+    """The configured language models as one, which tell `usage` what they use; nothing is sent yet.
+
+    None where none is configured.
 
     Raises:
         ConfigurationError: one of them cannot work as it is set.
@@ -152,7 +163,7 @@ async def open_model(settings: Settings, language: str, progress: Progress) -> A
     if not section.chain:
         yield None
         return
-    async with open_chain("model", section, engine_context(settings, language, progress)) as links:
+    async with open_chain("model", section, engine_context(settings, language, progress, usage)) as links:
         models = [ModelLink(link.name, link.part, section.breaker, section.first_token_s) for link in links]
         yield ModelChain(models, ModelChainSettings(section.first_token_s, section.hedge))
 

@@ -21,7 +21,9 @@ from kamerton.cache.session_journal import SessionJournal
 from kamerton.config.answers import Progress
 from kamerton.config.assistant_folder import Assistant, find_assistant, load_assistant, static_texts
 from kamerton.config.brain import Brain, LearnedAnswers, open_brain, open_model
+from kamerton.config.engine_figures import show_engines
 from kamerton.config.engines import engine_context, open_chain
+from kamerton.config.price_settings import price_list
 from kamerton.config.settings import Settings
 from kamerton.config.voices import open_voice
 from kamerton.domain.audio import PHONE, WIDEBAND
@@ -36,6 +38,7 @@ from kamerton.observability.call_log import LoggingObserver
 from kamerton.observability.metrics import MetricsLogger
 from kamerton.observability.recognizer_metrics import RecognizerMetrics
 from kamerton.observability.runtime_watch import RuntimeWatch
+from kamerton.observability.usage_metrics import UsageMetrics
 from kamerton.orchestrator.metronome import Metronome
 from kamerton.orchestrator.orchestrator import Orchestrator
 from kamerton.orchestrator.services import CallServices
@@ -43,6 +46,8 @@ from kamerton.orchestrator.workers import ThreadWorker
 from kamerton.stt.chain import ChainLink, ChainPatience, RecognizerChain
 from kamerton.stt.standins.scripted import InstantSpeechToText
 from kamerton.tts.tts_manager import TTSManager
+from kamerton.vendors.metering import UsageLedger
+from kamerton.vendors.usage import UsageMeter
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +93,8 @@ async def open_engine(
     assistant = load_assistant(STAND_IN_FOLDER if stand_ins else _folder(settings))
     metrics = MetricsLogger()
     watch = RuntimeWatch(metrics)
+    ledger = UsageLedger(price_list(settings.prices))
+    metrics.registry.register(UsageMetrics(lambda: ledger.total))
     async with AsyncExitStack() as stack:
         progress("loading voice activity detection and the classifier")
         vad_worker = stack.enter_context(ThreadWorker(1, "vad"))
@@ -95,23 +102,28 @@ async def open_engine(
         store = await stack.enter_async_context(open_store(settings.store))
         brain_worker = stack.enter_context(ThreadWorker(2, "brain"))
         model = (
-            None if stand_ins else await stack.enter_async_context(open_model(settings, assistant.language, progress))
+            None
+            if stand_ins
+            else await stack.enter_async_context(open_model(settings, assistant.language, progress, ledger))
         )
-        brain = await stack.enter_async_context(open_brain(assistant, settings, store, brain_worker, model, progress))
+        brain = await stack.enter_async_context(
+            open_brain(assistant, settings, store, brain_worker, model, progress, ledger)
+        )
         progress("loading the recogniser")
-        stt, recognizer = await _open_recognizer(settings, assistant.language, stand_ins, stack, progress)
+        stt, recognizer = await _open_recognizer(settings, assistant.language, stand_ins, stack, progress, ledger)
         metrics.registry.register(RecognizerMetrics(recognizer))
         progress("preparing the voice")
         clips = ClipCache(store, brain_worker)
         voice = await stack.enter_async_context(
-            open_voice(assistant, settings, stand_ins=stand_ins, shared=clips, progress=progress)
+            open_voice(assistant, settings, stand_ins=stand_ins, shared=clips, progress=progress, usage=ledger)
         )
+        show_engines(metrics.registry, stt, model, brain.embedders, voice)
         names = {entry.answer: entry.audio_key(assistant.name) for entry in assistant.answers}
         await voice.prerender(static_texts(assistant), CALL_FORMATS, partial(_rendered, progress), names)
         await _warm_voice(voice)
         sessions = SessionJournal(store)
         services = _services(assistant, settings, brain, voice, stt, vad, sessions)
-        services = replace(services, observers=(LoggingObserver(), metrics, *observers))
+        services = replace(services, observers=(LoggingObserver(), metrics, *observers), bill=ledger.bill)
         tasks = await stack.enter_async_context(anyio.create_task_group())
         stack.callback(tasks.cancel_scope.cancel)
         tasks.start_soon(services.metronome.run)
@@ -120,7 +132,7 @@ async def open_engine(
         tasks.start_soon(watch.watch_loop)
         stack.enter_context(_tuned_interpreter())
         stack.enter_context(watch.gc_watched())
-        yield Engine(assistant, services, metrics, watch, _Conductor(services, voice).conduct, recognizer)
+        yield Engine(assistant, services, metrics, watch, _Conductor(services, voice, ledger).conduct, recognizer)
 
 
 def _services(
@@ -168,13 +180,13 @@ def _folder(settings: Settings) -> Path:
 
 
 async def _open_recognizer(
-    settings: Settings, language: str, stand_ins: bool, stack: AsyncExitStack, progress: Progress
+    settings: Settings, language: str, stand_ins: bool, stack: AsyncExitStack, progress: Progress, usage: UsageMeter
 ) -> tuple[SpeechToText, Callable[[], RecognizerState]]:
     """The recogniser, and how it fares; `stack` closes its engines."""
     if stand_ins:
         return InstantSpeechToText(STAND_IN_TRANSCRIPT), RecognizerState
     section = settings.recognizer
-    context = engine_context(settings, language, progress)
+    context = engine_context(settings, language, progress, usage)
     links = await stack.enter_async_context(open_chain("recognizer", section, context))
     chained = [ChainLink(link.name, link.part, is_service=link.is_service, breaker=section.breaker) for link in links]
     chain = RecognizerChain(chained, ChainPatience(section.open_s, section.final_s))
@@ -194,18 +206,19 @@ def _rendered(progress: Progress, done: int, total: int) -> None:
 
 
 class _Conductor:
-    """Runs calls, and tells the voice how many there are, so that it has connections ready."""
+    """Runs calls, keeps account of each, and tells the voice how many there are, so that it has connections ready."""
 
-    def __init__(self, services: CallServices, voice: TTSManager) -> None:
+    def __init__(self, services: CallServices, voice: TTSManager, ledger: UsageLedger) -> None:
         self._services = services
         self._voice = voice
+        self._ledger = ledger
         self._calls = 0
 
     async def conduct(self, media: CallMedia) -> None:
         """Run one call."""
         self._count(1)
         try:
-            with call_context(media.info.call_id):
+            with call_context(media.info.call_id), self._ledger.account(media.info.call_id):
                 await Orchestrator(media, self._services).run()
         finally:
             self._count(-1)

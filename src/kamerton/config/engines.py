@@ -14,6 +14,7 @@ from kamerton.config.settings import Settings
 from kamerton.domain.errors import KamertonError, ModelError
 from kamerton.vendors import registry
 from kamerton.vendors.engine import EngineContext, EngineType
+from kamerton.vendors.usage import Uncounted, UsageMeter
 
 
 class Closing(Protocol):
@@ -38,10 +39,12 @@ class Link(Generic[PartT]):
     """Somebody else's server: it has deadlines, and may be away."""
 
 
-def engine_context(settings: Settings, language: str, progress: Callable[[str], None]) -> EngineContext:
-    """What engines are given beside their own options."""
+def engine_context(
+    settings: Settings, language: str, progress: Callable[[str], None], usage: UsageMeter | None = None
+) -> EngineContext:
+    """What engines are given beside their own options; without `usage` what they use is not counted."""
     accounts = tuple(getattr(settings.accounts, name) for name in registry.accounts())
-    return EngineContext(language, settings.data_dir, accounts, progress=progress)
+    return EngineContext(language, settings.data_dir, accounts, usage or Uncounted(), progress)
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ from kamerton.config.capacity import call_limits
 from kamerton.config.composition import CALL_FORMATS, Engine
 from kamerton.config.door_metrics import DoorMetrics
 from kamerton.config.files import OpenFiles, Shares, share_files
+from kamerton.config.service_watch import ServiceWatch
 from kamerton.config.settings import Settings
 from kamerton.transports.admission import CallGate, CallLimits
 from kamerton.transports.asterisk.hold_watch import HoldWatch
@@ -80,8 +81,16 @@ def _calls(gate: CallGate) -> str:
 
 
 @asynccontextmanager
-async def open_doors(engine: Engine, settings: Settings, *, web: bool = True) -> AsyncIterator[Doors]:
+async def open_doors(
+    engine: Engine, settings: Settings, *, web: bool = True, watch: ServiceWatch | None = None
+) -> AsyncIterator[Doors]:
     """Accept calls while the context is open; leaving it ends every call that is left, telling it.
+
+    Args:
+        engine: what answers.
+        settings: the validated settings.
+        web: whether the page and the API are served.
+        watch: looks at the services; runs while the context is open.
 
     Raises:
         ConfigurationError: a port is taken, or too few files may be opened; the message says what to do.
@@ -97,7 +106,8 @@ async def open_doors(engine: Engine, settings: Settings, *, web: bool = True) ->
     browser = BrowserTransport(shares.browser, gate=gate, refuse=refuse)
 
     def troubles() -> Mapping[str, str]:
-        return what_keeps_calls_away(engine, gate, files)
+        services = watch.troubles if watch is not None else {}
+        return {**what_keeps_calls_away(engine, gate, files), **services}
 
     app = build_app(
         browser,
@@ -120,6 +130,8 @@ async def open_doors(engine: Engine, settings: Settings, *, web: bool = True) ->
     try:
         async with anyio.create_task_group() as doors:
             await doors.start(audiosocket.serve, engine.handler)
+            if watch is not None:
+                doors.start_soon(watch.run)
             manager = settings.ami.client()
             if manager is not None:
                 doors.start_soon(HoldWatch(manager, audiosocket.hold).run)

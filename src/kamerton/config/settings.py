@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 import yaml
+from dotenv import dotenv_values
 from pydantic import (
     Field,
     SecretStr,
@@ -23,6 +24,7 @@ from pydantic import (
 )
 from pydantic_settings import (
     BaseSettings,
+    DotEnvSettingsSource,
     InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -38,6 +40,7 @@ from kamerton.config.engine_settings import (
     UnderstandingSettings,
     VoiceSettings,
 )
+from kamerton.config.price_settings import PriceSettings, price_list
 from kamerton.domain.errors import ConfigurationError
 from kamerton.listening.listener import ListeningSettings
 from kamerton.models.settings import ModelsSettings
@@ -52,6 +55,8 @@ CHECKOUT: Final = Path(__file__).resolve().parents[3]
 """The project's own folder; relative paths of the defaults start here."""
 
 CONFIG_FILE: Final = "kamerton.yaml"
+ENV_FILE: Final = ".env"
+"""Variables of the working directory; those of the process win."""
 
 ENV_PREFIX: Final = "KAMERTON_"
 ENV_DELIMITER: Final = "__"
@@ -133,6 +138,8 @@ class Settings(BaseSettings):
     data_dir: Path = CHECKOUT / "var"
     """Prepared models, rendered prompts and vectors; may be deleted, is made again."""
     page_folder: Path | None = CHECKOUT / "frontend"
+    warm_up: bool = True
+    """At the start every configured service is checked and gets one small request, beside the first calls."""
     log: LogSettings = LogSettings()
     limits: CallLimits = CallLimits()
     audiosocket: AudioSocketSettings = AudioSocketSettings()
@@ -146,9 +153,17 @@ class Settings(BaseSettings):
     understanding: UnderstandingSettings = UnderstandingSettings()
     answers: AnswerSettings = AnswerSettings()
     model: ModelSettings = ModelSettings()
+    prices: tuple[PriceSettings, ...] = ()
+    """What services ask for what is used of them; what has no price is counted without a cost."""
     store: StoreSettings = StoreSettings()
     listening: ListeningSettings = ListeningSettings()
     call: CallSettings = CallSettings()
+
+    @field_validator("prices")
+    @classmethod
+    def _one_price_each(cls, prices: tuple[PriceSettings, ...]) -> tuple[PriceSettings, ...]:
+        price_list(prices)
+        return prices
 
     @field_validator("*", mode="wrap")
     @classmethod
@@ -176,7 +191,8 @@ def load_settings(config_file: Path | None = None, **overrides: Any) -> Settings
     """Read and validate the whole tree.
 
     Args:
-        config_file: a YAML file; by default `kamerton.yaml` of the working directory, if there is one.
+        config_file: a YAML file; by default `kamerton.yaml` of the working directory, if there is one. Variables in
+            `.env` of the working directory win over it, those of the environment over both.
         overrides: values that win over file and environment.
 
     Raises:
@@ -186,7 +202,7 @@ def load_settings(config_file: Path | None = None, **overrides: Any) -> Settings
         raise ConfigurationError(f"settings file {config_file} does not exist; check the path given with --config")
     path = config_file or Path(CONFIG_FILE)
     values = _read_file(path) if path.is_file() else {}
-    problems = list(_unknown_variables(os.environ))
+    problems = list(_unknown_variables({**dotenv_values(ENV_FILE), **os.environ}))
     try:
         settings = _layered(values)(**overrides)
     except ValidationError as error:
@@ -212,7 +228,8 @@ def _layered(values: Mapping[str, Any]) -> type[Settings]:
             dotenv_settings: PydanticBaseSettingsSource,
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return init_settings, env_settings, InitSettingsSource(settings_cls, dict(values))
+            env_file = DotEnvSettingsSource(settings_cls, env_file=ENV_FILE, dotenv_filtering="only_existing")
+            return init_settings, env_settings, env_file, InitSettingsSource(settings_cls, dict(values))
 
     return FileSettings
 
@@ -234,7 +251,7 @@ def _read_file(path: Path) -> Mapping[str, Any]:
     return values
 
 
-def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
+def _unknown_variables(environment: Iterable[str]) -> Iterator[str]:
     """Variables that look like settings and are none: a slip of the pen must not be ignored in silence."""
     for variable in sorted(environment):
         if variable.upper().startswith(ENV_PREFIX):

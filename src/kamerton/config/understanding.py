@@ -36,6 +36,7 @@ from kamerton.embeddings.chain import ChainLink, EmbedderChain, open_chain
 from kamerton.intent_classifier import ClassifierChain, IntentClassifier
 from kamerton.vendors import registry
 from kamerton.vendors.engine import EngineType
+from kamerton.vendors.usage import UsageMeter
 
 _GRACE_S: Final = 5.0
 """How long a start waits for embedders whose vectors are all on disk."""
@@ -86,14 +87,16 @@ def chosen_embedders(settings: Settings) -> Sequence[tuple[EngineType[Embedder],
     return tuple((engines[name], section.options(name)) for name in section.chain)
 
 
-async def open_embedders(settings: Settings, language: str, progress: Progress | None = None) -> EmbedderChain:
-    """The configured embedders; nothing is sent yet. The caller closes them.
+async def open_embedders(
+    settings: Settings, language: str, progress: Progress | None = None, usage: UsageMeter | None = None
+) -> EmbedderChain:
+    """The configured embedders, which tell `usage` what they use; nothing is sent yet. The caller closes them.
 
     Raises:
         ConfigurationError: an option or a credential cannot work.
         ModelError: no model can be loaded.
     """
-    context = engine_context(settings, language, progress or (lambda line: None))
+    context = engine_context(settings, language, progress or (lambda line: None), usage)
     return await open_chain(chosen_embedders(settings), context)
 
 

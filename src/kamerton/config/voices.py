@@ -17,6 +17,7 @@ from kamerton.tts.tts_manager import SynthesisLimits, TTSManager
 from kamerton.tts.voice_chain import VoiceChain, VoiceChainSettings
 from kamerton.tts.voice_link import VoiceLink
 from kamerton.tts.voices.standin import BabbleTextToSpeech
+from kamerton.vendors.usage import UsageMeter
 
 STAND_IN_REPLY_MS = 3000.0
 """Length of the sound that stands in for every reply."""
@@ -30,14 +31,23 @@ async def open_voice(
     stand_ins: bool,
     progress: Callable[[str], None],
     shared: SharedClips | None = None,
+    usage: UsageMeter | None = None,
 ) -> AsyncIterator[TTSManager]:
-    """The assistant's voice while the context is open; `shared` is where other processes find its audio.
+    """The assistant's voice while the context is open.
+
+    Args:
+        assistant: whose voice.
+        settings: the validated settings.
+        stand_ins: a voice that costs nothing instead.
+        progress: told which voices there are, and why others are not.
+        shared: where other processes find its audio.
+        usage: told what voices of services use.
 
     Raises:
         ModelError: no voice speaks its language on this machine.
         ConfigurationError: one of its recordings cannot be used.
     """
-    context = engine_context(settings, assistant.language, progress)
+    context = engine_context(settings, assistant.language, progress, usage)
     async with AsyncExitStack() as stack:
         chain = VoiceChain.of_voices((BabbleTextToSpeech(duration_ms=STAND_IN_REPLY_MS),))
         if not stand_ins:

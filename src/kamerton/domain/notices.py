@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 
+from kamerton.domain.billing import Bill
+
 
 class MindState(StrEnum):
     """What the assistant is doing, as the live stand shows it (DESIGN section 9)."""
@@ -112,7 +114,7 @@ class CallStarted:
 
 @dataclass(frozen=True, slots=True)
 class CallFinished:
-    """A call is over. `variables` is the scenario's final state."""
+    """A call is over. `variables` is the scenario's final state, `bill` what it used of services until now."""
 
     call_id: str
     ended_by: Literal["caller", "bot", "error", "shutdown"]
@@ -120,6 +122,7 @@ class CallFinished:
     duration_s: float
     variables: Mapping[str, Any] = field(default_factory=dict)
     state: str = ""
+    bill: Bill = field(default_factory=Bill)
 
 
 ErrorPart = Literal["stt", "tts", "llm", "flow", "classifier", "vad", "transport", "store", "call"]

@@ -48,6 +48,17 @@ class PatientEmbedder:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkState:
+    """Where the breaker of a link stands; that of a local model, which has none, is closed."""
+
+    guard: GuardedEmbedder | None
+
+    def state(self, now_s: float) -> BreakerState:
+        """Now, whatever the instant: a guarded embedder is asked from threads and keeps a clock of its own."""
+        return "closed" if self.guard is None else self.guard.state
+
+
+@dataclass(frozen=True, slots=True)
 class ChainLink:
     """One embedder of a chain."""
 
@@ -66,6 +77,16 @@ class ChainLink:
     def ready(self) -> bool:
         """Whether it would be asked now."""
         return self.guard is None or self.guard.ready
+
+    @property
+    def breaker(self) -> LinkState:
+        """Whether it rests, for metrics."""
+        return LinkState(self.guard)
+
+    @property
+    def counts(self) -> Mapping[str, int] | None:
+        """What a service was asked and what came of it, for metrics; None: nothing is counted of a local model."""
+        return None if self.guard is None else self.guard.counts
 
 
 class EmbedderChain:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Final
 
@@ -48,6 +48,7 @@ class GuardedEmbedder:
         self._clock = clock
         self._breaker = ServiceBreaker(settings)
         self._failed: OrderedDict[tuple[str, ...], float] = OrderedDict()
+        self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     @property
@@ -60,6 +61,12 @@ class GuardedEmbedder:
         """Where its breaker stands."""
         with self._lock:
             return self._breaker.state(self._clock())
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Totals of queries: `requests`, `answers`, and `failures:FAULT` of those that were tried."""
+        with self._lock:
+            return dict(self._counts)
 
     @property
     def ready(self) -> bool:
@@ -93,6 +100,7 @@ class GuardedEmbedder:
         with self._lock:
             recovered = self._breaker.state(self._clock()) != "closed"
             self._breaker.succeeded()
+            self._counts["answers"] += 1
         if recovered:
             _log.info("an embedder works again", extra={"engine": self._name})
         return vectors
@@ -113,6 +121,7 @@ class GuardedEmbedder:
                 raise VendorError(
                     f"{self._name} embeddings are left alone for a while: {reason}", "failed", code=RESTING
                 )
+            self._counts["requests"] += 1
 
     def _failed_with(self, asked: tuple[str, ...], error: EngineError) -> None:
         now_s = self._clock()
@@ -120,6 +129,7 @@ class GuardedEmbedder:
         retry_after_s = error.retry_after_s if isinstance(error, VendorError) else None
         with self._lock:
             self._failed[asked] = now_s
+            self._counts[f"failures:{fault or 'engine'}"] += 1
             while len(self._failed) > _REMEMBERED_FAILURES:
                 self._failed.popitem(last=False)
             if error.code == LOCAL_LIMIT:

@@ -39,6 +39,8 @@ class LoggingObserver:
                     "duration_s": round(notice.duration_s, 3),
                     "state": notice.state,
                     "variables": dict(notice.variables),
+                    "usage": notice.bill.plain_lines(),
+                    "cost": notice.bill.plain_costs(),
                 }
                 logger.info("call finished", extra={"call_id": call_id, **finished})
             case ErrorOccurred():

@@ -118,12 +118,13 @@ class Orchestrator:
             self._queue.close()
             self._put_away(ended[0])
             session, duration_s = self._conversation.session, anyio.current_time() - started_s
-            # Told before the line is closed, so that a page learns how its call ended.
-            self._publish(
-                CallFinished(
-                    info.call_id, ended[0], ended[1], duration_s, dict(session.variables), session.current_state_id
-                )
+            variables, state, bill = (
+                dict(session.variables),
+                session.current_state_id,
+                self._services.bill(info.call_id),
             )
+            # Told before the line is closed, so that a page learns how its call ended.
+            self._publish(CallFinished(info.call_id, ended[0], ended[1], duration_s, variables, state, bill))
             await self._hang_up(ended[1])
 
     def on_audio(self, frame: AudioFrame) -> None:

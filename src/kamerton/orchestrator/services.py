@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from kamerton.domain.audio import AudioFormat, Clip
+from kamerton.domain.billing import Bill
 from kamerton.domain.dialogue import Completeness, Expectation, SessionState
 from kamerton.domain.notices import CallObserver
 from kamerton.domain.recognition import SpeechToText
@@ -101,3 +102,5 @@ class CallServices:
     """The service's wish to stop."""
     recent: RecentCalls = field(default_factory=RecentCalls)
     """Where the dialogues of calls stood that ended before their time: the same call may come back."""
+    bill: Callable[[str], Bill] = lambda call_id: Bill()
+    """What a call, named by its id, used of services so far."""

@@ -8,6 +8,8 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
@@ -49,10 +51,13 @@ class ThreadWorker:
                 log.error("a thread does not come back from its work and is left behind", extra={"worker": thread.name})
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Run `work` in a thread. When cancelled it returns at once; work that has begun runs out by itself."""
+        """Run `work` in a thread, for the same call (`domain.call_scope`).
+
+        When cancelled it returns at once; work that has begun runs out by itself.
+        """
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[T] = loop.create_future()
-        self._jobs.put(_Job(work, loop, outcome))
+        self._jobs.put(_Job(partial(copy_context().run, work), loop, outcome))
         return await outcome
 
     def _serve(self) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from kamerton.audio.tone import tone
 from kamerton.domain.audio import FRAME_MS, PHONE, AudioFormat, Clip, Segment
+from kamerton.domain.call_scope import call_context
 from kamerton.domain.dialogue import (
     Completeness,
     Expectation,
@@ -45,6 +46,7 @@ from kamerton.orchestrator.settings import CallSettings
 from kamerton.orchestrator.stopping import Stopping
 from kamerton.orchestrator.workers import InlineWorker
 from kamerton.testing.loopback_media import FarBuffer, LoopbackMedia
+from kamerton.vendors.metering import UsageLedger
 
 _FRAME_S: Final = FRAME_MS / 1000
 N = TypeVar("N")
@@ -274,6 +276,8 @@ class CallLab:
     model_answers: ModelAnswers | None = None
     sessions: Sessions | None = None
     recent: RecentCalls = field(default_factory=RecentCalls)
+    ledger: UsageLedger = field(default_factory=UsageLedger)
+    """Counts what the engines tell it of each call."""
     vad_worker: Worker = field(default_factory=InlineWorker)
     brain_worker: Worker = field(default_factory=InlineWorker)
     make_media: Callable[[CallInfo, FarBuffer], LoopbackMedia] = LoopbackMedia
@@ -306,12 +310,17 @@ class CallLab:
                     callers.start_soon(self._speak, call)
                 async with anyio.create_task_group() as conducted:
                     for media in medias:
-                        conducted.start_soon(Orchestrator(media, services).run)
+                        conducted.start_soon(self._conduct, media, services)
                     yield calls
                     for media in medias:
                         media.leave()
                 callers.cancel_scope.cancel()
             engine.cancel_scope.cancel()
+
+    async def _conduct(self, media: LoopbackMedia, services: CallServices) -> None:
+        call_id = media.info.call_id
+        with call_context(call_id), self.ledger.account(call_id):
+            await Orchestrator(media, services).run()
 
     async def _speak(self, call: LabCall) -> None:
         """Send 20 ms of tone or silence every 20 ms, as a phone would, with the line's echo."""
@@ -357,4 +366,5 @@ class CallLab:
             model_answers=self.model_answers,
             sessions=self.sessions,
             recent=self.recent,
+            bill=self.ledger.bill,
         )

@@ -109,7 +109,10 @@ class TTSManager:
     @property
     def connections(self) -> Mapping[str, int]:
         """Counts of the connections that voices keep: `open`, `busy`, `waiting` and totals since the start."""
-        return dict(sum((Counter(dict(voice.figures)) for voice in self._chain.warm), Counter[str]()))
+        together: Counter[str] = Counter()
+        for voice in self._chain.warm:
+            together.update(voice.figures)  # a sum of counters would leave out what is 0
+        return dict(together)
 
     @property
     def links(self) -> Sequence[VoiceLink]:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
+UsagePart = Literal["recognizer", "voice", "model", "embeddings"]
 UsageUnit = Literal["seconds", "characters", "input_tokens", "cached_tokens", "output_tokens", "requests"]
+
+UNITS: Final[Mapping[UsagePart, tuple[UsageUnit, ...]]] = {
+    "recognizer": ("seconds",),
+    "voice": ("characters", "requests"),
+    "model": ("input_tokens", "cached_tokens", "output_tokens"),
+    "embeddings": ("input_tokens", "requests"),
+}
+"""In what adapters of each part count; what is not in it cannot be given a price."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
     """A quantity of something that a vendor may ask money for."""
 
-    part: Literal["recognizer", "voice", "model", "embeddings"]
+    part: UsagePart
     engine: str
     """Name of the engine: `yandex`."""
     unit: UsageUnit
@@ -30,7 +40,7 @@ class UsageMeter(Protocol):
 
 
 class Uncounted:
-    """A meter that forgets: for checks and tests."""
+    """A meter that forgets: for checks and tests. `vendors/metering.py` has the one that counts."""
 
     def record(self, usage: Usage) -> None:
         """Forget it."""

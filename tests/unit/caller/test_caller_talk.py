@@ -101,7 +101,7 @@ async def test_a_word_is_said_after_the_greeting_and_its_answer_timed_at_the_wir
 async def test_the_report_has_the_shape_that_readers_expect() -> None:
     async with staged(BotPlan()) as stage:
         report = (await stage.call(Line(WORD), Line(WORD, at_s=0.5))).report.as_json()
-    assert list(report) == ["call_id", "assistant", "ended_by", "turns", "barge_ins", "state", "line"]
+    assert list(report) == ["call_id", "assistant", "ended_by", "turns", "barge_ins", "state", "line", "usage", "cost"]
     assert list(report["turns"][1]) == [
         "index",
         "user_text",

@@ -10,6 +10,16 @@ from kamerton.cli.call import call, summary
 from kamerton.testing.caller.call_report import BargeIn, CallReport
 from kamerton.testing.caller.line_profile import line_profile
 
+USED = {
+    "part": "recognizer",
+    "vendor": "yandex",
+    "model": "general",
+    "unit": "seconds",
+    "amount": 12.34,
+    "cost": 0.1234,
+    "currency": "RUB",
+}
+
 
 def test_the_line_and_every_barge_in_are_told() -> None:
     report = CallReport(
@@ -25,6 +35,8 @@ def test_the_line_and_every_barge_in_are_told() -> None:
         ),
         state={},
         line=line_profile("echo").typical.as_json(),
+        usage=(USED, USED | {"model": "", "unit": "requests", "amount": 3.0, "cost": None, "currency": ""}),
+        cost={"RUB": 0.1234, "USD": 0.5},
     )
     assert list(summary(report)) == [
         "call a of 'insurance', ended by the caller",
@@ -33,6 +45,9 @@ def test_the_line_and_every_barge_in_are_told() -> None:
         "  barge-in quieter never, silent never",
         "  barge-in into a pause between words: silent after 0 ms",
         "  barge-in after the end of the reply",
+        "  used: yandex general: 12.34 seconds (0.1234 RUB)",
+        "  used: yandex: 3 requests (no price)",
+        "  cost: 0.1234 RUB, 0.5 USD",
     ]
 
 

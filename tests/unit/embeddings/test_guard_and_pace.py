@@ -73,6 +73,18 @@ def test_it_rests_after_two_failures_and_one_query_tries_again(service: Service,
     assert (guarded.state, guarded.last_reason) == ("closed", "too slow")
 
 
+def test_what_became_of_queries_is_counted(service: Service, guarded: GuardedEmbedder) -> None:
+    guarded.query(["а"])
+    guarded.query([])
+    service.fails = VendorError("too slow", "timeout")
+    fails(guarded, "б")
+    fails(guarded, "б")
+    service.fails = EngineError("it broke")
+    fails(guarded, "в")
+    fails(guarded, "г")
+    assert guarded.counts == {"requests": 3, "answers": 1, "failures:timeout": 1, "failures:engine": 1}
+
+
 def test_words_that_have_just_failed_are_not_asked_for_again(service: Service, guarded: GuardedEmbedder) -> None:
     """A turn asks for them up to three times and waits once; other words are tried."""
     service.fails = VendorError("too slow", "timeout")

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import gc
 import logging
+from decimal import Decimal
 
 import anyio
 import pytest
 
+from kamerton.domain.billing import Bill, BillLine
 from kamerton.domain.notices import (
     AudioCleared,
     BargeInDecided,
@@ -20,6 +22,7 @@ from kamerton.domain.notices import (
     TurnFinished,
 )
 from kamerton.observability.call_log import LoggingObserver
+from kamerton.observability.masking import mask_fields
 from kamerton.observability.metrics import KEPT_DECISIONS, MetricsLogger
 from kamerton.observability.runtime_watch import RuntimeWatch
 from kamerton.observability.turn_recorder import TurnRecorder
@@ -74,6 +77,20 @@ def test_a_turns_line_has_all_marks_and_its_response_time(caplog: pytest.LogCapt
     ]
     assert fields["response_ms"] == 250.0
     assert fields["path"] == "scenario"
+
+
+def test_the_end_of_a_call_has_its_bill_and_masking_leaves_it_alone(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    used = BillLine(
+        "model", "openai", "gpt-4o-mini-2024-07-18", "input_tokens", Decimal(9161234567), Decimal(1) / 3, "USD"
+    )
+    told = {"phone": "+7 916 123-45-67", "number": 9161234567}
+    LoggingObserver().observe("c", CallFinished("c", "caller", "hung up", 12.0, told, bill=Bill((used,))))
+    masked = mask_fields(caplog.records[0].__dict__)
+    assert masked["usage"] == [used.plain()]
+    assert masked["usage"][0]["amount"] == 9161234567
+    assert masked["cost"] == {"USD": 0.333333333}
+    assert "916" not in str(masked["variables"])
 
 
 def test_a_barge_in_is_logged_relative_to_its_onset(caplog: pytest.LogCaptureFixture) -> None:

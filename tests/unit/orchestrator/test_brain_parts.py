@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from kamerton.domain.audio import PHONE
+from kamerton.domain.call_scope import call_context, current_call
 from kamerton.domain.dialogue import (
     END_CALL,
     Entities,
@@ -372,3 +373,12 @@ async def test_a_thread_that_hangs_is_left_behind() -> None:
     assert hung.daemon
     release.set()
     hung.join()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_thread_worker_works_for_the_call_that_asked() -> None:
+    with ThreadWorker(1, "lab") as worker:
+        with call_context("a"):
+            assert await worker.run(current_call) == "a"
+        assert await worker.run(current_call) is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from kamerton.domain.notices import SpeculationRecord, TurnFinished
@@ -84,6 +84,10 @@ class CallReport:
     state: Mapping[str, Any]
     line: Mapping[str, Any] | None = None
     """What was wrong with the caller's line; None for a clean one."""
+    usage: Sequence[Mapping[str, Any]] = ()
+    """What the call used of services: part, vendor, model, unit, amount, and cost where there is a price."""
+    cost: Mapping[str, float] = field(default_factory=dict)
+    """What that cost, by currency."""
 
     def with_values(self, shown: Callable[[dict[str, Any]], Mapping[str, Any]]) -> CallReport:
         """The report with everything that people said or that was kept of it as `shown` gives it back.
@@ -119,6 +123,8 @@ def make_report(line: CallerLine, record: CallRecord | None, interruptions: Sequ
         barge_ins=tuple(_barge_in(received, each, record) for each in interruptions),
         state=dict(finished.variables) if finished else {},
         line=line.impairment.damage.as_json() if line.impairment else None,
+        usage=finished.bill.plain_lines() if finished else (),
+        cost=finished.bill.plain_costs() if finished else {},
     )
 
 

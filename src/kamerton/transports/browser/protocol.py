@@ -145,9 +145,9 @@ def encode_error(message: str, where: str = "") -> str:
 
 
 def encode_ended(ended: CallFinished) -> str:
-    """The server's last message."""
+    """The server's last message. What the call cost is no business of the caller's."""
     payload = _fields(ended)
-    del payload["call_id"]
+    del payload["call_id"], payload["bill"]
     return _encode("call_ended", payload)
 
 
