@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from kamerton.domain.errors import Fault
+from kamerton.domain.errors import ConfigurationError, Fault
 
 BreakerState = Literal["closed", "half_open", "open"]
 
@@ -24,6 +24,20 @@ class BreakerSettings:
     """The rest doubles up to this with every probe that fails."""
     long_rest_s: float = 60.0
     """After a refused credential or a used-up quota, which need a person."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+            ConfigurationError: no failure, or a rest that is none or the longest one that is shorter than others.
+        """
+        if self.failures < 1:
+            raise ConfigurationError(f"failures is {self.failures}; one is the least after which an engine can rest")
+        if not 0 <= self.rest_s <= self.longest_rest_s or self.long_rest_s < 0:
+            raise ConfigurationError(
+                f"rest_s is {self.rest_s:g}, longest_rest_s {self.longest_rest_s:g} and long_rest_s "
+                f"{self.long_rest_s:g}; none is below 0, and longest_rest_s is at least rest_s"
+            )
 
 
 class ServiceBreaker:
