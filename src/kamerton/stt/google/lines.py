@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import anyio
 
@@ -19,16 +19,6 @@ from kamerton.vendors.google.credentials import GoogleCredentials, Metadata, sec
 from kamerton.vendors.google.endpoints import asked_at
 from kamerton.vendors.rpc.channels import Channels
 from kamerton.vendors.rpc.failures import CutOff, Service, answered
-
-_STATUS_LOST: Final = "Internal error from Core"
-"""What `grpc.aio` puts in place of the service's status when that arrived while a message was being sent."""
-
-
-class EndedUnseenError(VendorError):
-    """The service ended the stream while audio was sent, and gRPC lost what it said of it."""
-
-    def __init__(self, where: str) -> None:
-        super().__init__(f"{where} ended the stream while audio was sent to it; check the network", "connection")
 
 
 class SpeechLine(Protocol):
@@ -190,8 +180,7 @@ class _GrpcLine:
         try:
             response = await answered(self._call.read())
         except grpc.aio.AioRpcError as error:
-            lost = error.details() == _STATUS_LOST
-            failure = EndedUnseenError(self._service.where) if lost else self._service.failed(error, self._secret)
+            failure = self._service.failed(error, self._secret)
         except CutOff:
             failure = self._service.cut_off("cancelled the stream")
         if failure is not None:

@@ -8,10 +8,11 @@ import math
 from typing import Final
 
 from kamerton.domain.errors import Fault, VendorError
-from kamerton.stt.google.lines import EndedUnseenError, Lines
+from kamerton.stt.google.lines import Lines
 from kamerton.stt.google.models import ModelChoice
 from kamerton.stt.google.options import GoogleSttOptions
 from kamerton.stt.google.sessions import Session
+from kamerton.vendors.rpc.failures import EndedUnseenError
 
 log = logging.getLogger(__name__)
 

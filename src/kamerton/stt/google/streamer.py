@@ -18,12 +18,13 @@ from kamerton.domain.errors import VendorError
 from kamerton.domain.recognition import RecognitionHint, SttEvent, SttFailed, SttReconnected
 from kamerton.stt.event_box import EventBox
 from kamerton.stt.google.answers import Heard
-from kamerton.stt.google.lines import EndedUnseenError, Lines
+from kamerton.stt.google.lines import Lines
 from kamerton.stt.google.models import ModelChoice
 from kamerton.stt.google.options import CODES, GoogleSttOptions
 from kamerton.stt.google.recovery import LASTING, Recovery
 from kamerton.stt.google.sessions import Session, Sessions
 from kamerton.stt.google.utterance import Utterance
+from kamerton.vendors.rpc.failures import EndedUnseenError
 from kamerton.vendors.usage import UsageMeter
 
 log = logging.getLogger(__name__)

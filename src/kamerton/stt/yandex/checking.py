@@ -10,8 +10,8 @@ from kamerton.stt.yandex.messages import first_message, message_of
 from kamerton.stt.yandex.options import CODES, YandexSttOptions
 from kamerton.vendors.check import Check
 from kamerton.vendors.engine import EngineContext
+from kamerton.vendors.rpc.channels import Channels
 from kamerton.vendors.usage import Usage
-from kamerton.vendors.yandex.channels import Channels
 from kamerton.vendors.yandex.checks import checked
 
 SILENCE_MS = 100

@@ -7,7 +7,7 @@ connection that a firewall has forgotten. So a channel takes a bounded number of
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,12 +46,21 @@ class Channels:
         endpoint: where to.
         roots: certificates as read by `read_roots`.
         streams_each: requests that share a connection.
+        connect: makes a channel, in place of a connection to the endpoint: to a service in this process.
     """
 
-    def __init__(self, endpoint: Endpoint, roots: bytes | None, *, streams_each: int = 50) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        roots: bytes | None,
+        *,
+        streams_each: int = 50,
+        connect: Callable[[], grpc.aio.Channel] | None = None,
+    ) -> None:
         self.endpoint = endpoint
         self._roots = roots
         self._streams_each = streams_each
+        self._connect = connect or self._connected
         self._lines: list[_Line] = []
         self._closed = False
 
@@ -87,7 +96,7 @@ class Channels:
         open_to_requests = [line for line in self._lines if not line.distrusted and line.streams < self._streams_each]
         if open_to_requests and not self._closed:
             return max(open_to_requests, key=lambda line: line.streams)
-        line = _Line(self._connected())
+        line = _Line(self._connect())
         self._lines.append(line)
         line.distrusted = self._closed
         return line
