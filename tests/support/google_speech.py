@@ -35,10 +35,11 @@ class FixedTokens:
 
     values: tuple[str, ...] = (TOKEN,)
     given: int = 0
+    life_s: float = 3600.0
 
     async def token(self) -> Token:
         self.given += 1
-        return Token(self.values[min(self.given, len(self.values)) - 1], 3600.0)
+        return Token(self.values[min(self.given, len(self.values)) - 1], self.life_s)
 
     async def project(self) -> str:
         return "project-1"
@@ -84,9 +85,10 @@ async def grpc_at_rest() -> None:
 class MemoryLines:
     """Streams to a stand-in without gRPC and without sockets, for the virtual clock."""
 
-    def __init__(self, options: GoogleSttOptions, vendor: GoogleSpeechDouble) -> None:
+    def __init__(self, options: GoogleSttOptions, vendor: GoogleSpeechDouble, *, renews: bool = False) -> None:
         self._options = options
         self._vendor = vendor
+        self._renews = renews
 
     @asynccontextmanager
     async def line(self, setup: Setup, audio_format: AudioFormat) -> AsyncIterator[SpeechLine]:
@@ -99,8 +101,9 @@ class MemoryLines:
             finally:
                 await answers.aclose()  # type: ignore[attr-defined]
 
-    async def refused(self) -> bool:
-        return False
+    async def refused(self, line: SpeechLine | None) -> bool:
+        """Whether it is as if another token could be had."""
+        return self._renews
 
     def distrust(self, line: SpeechLine) -> None:
         """There is no connection."""

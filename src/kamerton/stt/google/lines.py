@@ -56,8 +56,12 @@ class Lines(Protocol):
         """
         ...
 
-    async def refused(self) -> bool:
-        """The service did not accept the credentials: whether it makes sense to try once more."""
+    async def refused(self, line: SpeechLine | None) -> bool:
+        """The service did not accept this line's credentials: whether it makes sense to try once more.
+
+        Raises:
+            VendorError: there may be others, but they could not be got.
+        """
         ...
 
     def distrust(self, line: SpeechLine) -> None:
@@ -81,7 +85,6 @@ class GrpcLines:
         self._credentials = credentials
         self._roots = roots
         self._channels: dict[str, Channels] = {}
-        self._used: Metadata = ()
 
     @asynccontextmanager
     async def line(self, setup: Setup, audio_format: AudioFormat) -> AsyncIterator[SpeechLine]:
@@ -93,7 +96,7 @@ class GrpcLines:
             try:
                 try:
                     with anyio.fail_after(self._options.open_s):
-                        self._used = metadata = await self._credentials.metadata()
+                        metadata = await self._credentials.metadata()
                         first = first_message(self._options, setup, audio_format, await self._credentials.project())
                         line = _GrpcLine(channel, metadata, service, self._options.open_s)
                         await line.send(first)
@@ -107,10 +110,12 @@ class GrpcLines:
                 if line is not None:
                     line.cancel()
 
-    async def refused(self) -> bool:
+    async def refused(self, line: SpeechLine | None) -> bool:
         """As of `Lines`."""
+        if not isinstance(line, _GrpcLine):
+            return False
         try:
-            return await self._credentials.refused(self._used)
+            return await self._credentials.refused(line.metadata)
         except ConfigurationError as error:
             raise VendorError(str(error), "unauthorised") from None
 
@@ -140,6 +145,7 @@ class _GrpcLine:
 
     def __init__(self, channel: Any, metadata: Metadata, service: Service, write_s: float) -> None:
         self.channel = channel
+        self.metadata = metadata
         self._service = service
         self._secret = secret_of(metadata)
         self._write_s = write_s
