@@ -257,7 +257,8 @@ class GoogleSTTStreamer:
             failure = session.failure
             stood = session.line is not None and self._loop.time() >= session.opened_s + _STOOD_S
             if failure is None or session.used or session.worked or stood or self._knows_better(failure):
-                # Its turn sees to it, or it grew old: by us, or by the service, whose patience with streams without audio varies.
+                # Its turn sees to it, or it grew old: by us, or by the service, whose patience with streams without
+                # audio varies.
                 return
             await self._recover(session, failure, None)
 
