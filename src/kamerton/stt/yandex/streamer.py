@@ -99,7 +99,7 @@ class YandexSTTStreamer:
 
     def begin_turn(self, turn: int, hint: RecognitionHint, look_back: Sequence[AudioFrame] = ()) -> None:
         """Start a turn in the hint's language. Its phrases are not used: SpeechKit v3 takes none in a stream."""
-        if not self._closed:
+        if not (self._closed or self._lost):
             self._turns.begin(turn, hint.language, look_back)
             self._wake.set()
 
@@ -296,6 +296,7 @@ class YandexSTTStreamer:
     def _lose(self, failure: VendorError) -> None:
         """The service is given up: the iteration raises once what was told is taken."""
         self._lost = True
+        self._turns.abandon()
         self._events.fail(failure)
 
     def _tell(self, events: Sequence[SttEvent]) -> None:
