@@ -129,3 +129,18 @@ async def test_the_fullest_connection_is_filled_first() -> None:
             assert next_one is cast(Any, lines[1]), "so that the emptier one may fall idle"
             assert another is cast(Any, lines[0])
     await shared.aclose()
+
+
+@pytest.mark.anyio
+async def test_a_connection_that_is_distrusted_after_its_last_request_does_not_stay_open() -> None:
+    lines: list[Line] = []
+    shared = channels(lines, 2)
+    for _ in range(5):
+        async with shared.channel() as hung:
+            pass
+        shared.distrust(hung)
+    assert shared.connections == 1
+    async with shared.channel():
+        pass
+    assert [line.closed for line in lines] == [True] * 5 + [False]
+    await shared.aclose()

@@ -78,11 +78,16 @@ class Channels:
             yield line.channel
         finally:
             line.streams -= 1
-            if line.distrusted and not line.streams:
-                await self._close(line)
+            # Any of them: one may have been distrusted when its last request had ended already.
+            for left in tuple(self._lines):
+                if left.distrusted and not left.streams:
+                    await self._close(left)
 
     def distrust(self, channel: grpc.aio.Channel) -> None:
-        """It did not answer in time: give it no further requests, and close it when its last one ends."""
+        """It did not answer in time: give it no further requests, and close it when its last one ends.
+
+        If that has ended already, it is closed with the next request that ends on any connection.
+        """
         for line in self._lines:
             line.distrusted = line.distrusted or line.channel is channel
 
