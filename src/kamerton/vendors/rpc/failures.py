@@ -95,7 +95,8 @@ class Service:
         """
         status, details = error.code().name, error.details() or ""
         if details == _STATUS_LOST:
-            return self.ended_unseen()
+            what = "ended a stream while something was sent to it, for a reason that was lost"
+            return EndedUnseenError(self._told(what, "connection"), "connection")
         wait_s = _retry_after_s(error)
         return self.status(status, details.replace(secret, "…") if secret else details, wait_s)
 
@@ -120,11 +121,6 @@ class Service:
     def cut_off(self, what: str) -> VendorError:
         """The request ended before it was due to."""
         return self._error(what, "connection")
-
-    def ended_unseen(self) -> EndedUnseenError:
-        """It ended a stream while something was sent to it, and what it said of it is lost."""
-        what = "ended a stream while something was sent to it, for a reason that was lost"
-        return EndedUnseenError(self._told(what, "connection"), "connection")
 
     def broken(self, what: str) -> VendorError:
         """It sent what makes no sense."""
