@@ -27,6 +27,7 @@ from kamerton.vendors.usage import UsageMeter
 
 WORDS: Final = ("раз", "два", "три", "четыре", "пять", "шесть", "семь", "восемь", "сто", "двести", "нет")
 TOKEN: Final = "ya29.do-not-show-me"
+_OF_GRPC: Final = ("_handle_status_once_received", "_schedule_rpc_coro", "_handle_exceptions")
 
 
 @dataclass
@@ -76,8 +77,8 @@ def framed(pcm: bytes, audio_format: AudioFormat = PHONE) -> list[AudioFrame]:
 
 
 async def grpc_at_rest() -> None:
-    """gRPC's own tasks, which wait for the last word of requests that were left, have ended."""
-    tasks = {task for task in asyncio.all_tasks() if "_handle_status_once_received" in repr(task)}
+    """gRPC's own tasks, of client and server, which wait for the end of requests that were left, have ended."""
+    tasks = {task for task in asyncio.all_tasks() if any(name in repr(task) for name in _OF_GRPC)}
     if tasks:
         await asyncio.wait(tasks, timeout=5)
 
