@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -11,6 +12,7 @@ import pytest
 from google_speech import WORDS, MemoryLines, framed
 
 from kamerton.domain.audio import FRAME_MS, PHONE, AudioFrame
+from kamerton.domain.errors import VendorError
 from kamerton.domain.recognition import (
     Final,
     Partial,
@@ -21,8 +23,11 @@ from kamerton.domain.recognition import (
     SttStream,
 )
 from kamerton.stt.chain import ChainLink, RecognizerChain
+from kamerton.stt.google.models import ModelChoice
 from kamerton.stt.google.options import GoogleSttOptions
 from kamerton.stt.google.recognizer import GoogleSpeechToText
+from kamerton.stt.google.recovery import Recovery
+from kamerton.stt.google.sessions import Session
 from kamerton.stt.google.wire_double import GoogleSpeechDouble, Misdeed, SpeechScript, spoken
 from kamerton.stt.standins.scripted import ScriptedSpeechToText, ScriptedTurn
 from kamerton.testing.virtual_loop import VirtualLoop
@@ -63,9 +68,11 @@ class Call:
 
 
 @asynccontextmanager
-async def call(vendor: GoogleSpeechDouble, options: GoogleSttOptions | None = None) -> AsyncIterator[Call]:
+async def call(
+    vendor: GoogleSpeechDouble, options: GoogleSttOptions | None = None, *, renews: bool = False
+) -> AsyncIterator[Call]:
     options = options or GoogleSttOptions()
-    stt = GoogleSpeechToText(options, MemoryLines(options, vendor), language="uk")
+    stt = GoogleSpeechToText(options, MemoryLines(options, vendor, renews=renews), language="uk")
     async with stt.open(PHONE) as stream, anyio.create_task_group() as group:
         under_way = Call(stream)
         group.start_soon(under_way.listen)
@@ -229,3 +236,50 @@ class TestTwelveMinutes:
             assert anyio.current_time() - ended_s < 0.1, "Google was given up while the caller spoke"
             group.cancel_scope.cancel()
         assert chain.links[0].counts["failures:connection"] == 1
+
+
+@pytest.mark.anyio
+class TestTokenThatDied:
+    REFUSED = Misdeed("refuse", after_messages=1, status="UNAUTHENTICATED", details="token expired")
+
+    async def test_a_stream_opened_ahead_that_is_refused_when_it_is_used_is_judged_once(self) -> None:
+        vendor = GoogleSpeechDouble(SpeechScript(WORDS, misdeeds=[self.REFUSED]))
+        async with call(vendor, renews=True) as caller:
+            await anyio.sleep(1)
+            caller.stream.begin_turn(1, HINT)
+            await caller.say(framed(spoken("раз два", WORDS, 8000)))
+            caller.stream.end_of_turn()
+            final = await caller.final(1)
+        assert isinstance(final, Final)
+        assert final.text == "раз два"
+
+    async def test_streams_that_were_opened_with_the_old_token_are_all_forgiven(self) -> None:
+        options, vendor = GoogleSttOptions(), GoogleSpeechDouble(SpeechScript(WORDS))
+        choice = ModelChoice(options)
+        recovery = Recovery(options, choice, MemoryLines(options, vendor, renews=True))
+        refusal = VendorError("token expired", "unauthorised")
+        first, second = (Session(choice.setup("uk"), "uk", anyio.current_time()) for _ in range(2))
+        await anyio.sleep(0.1)
+        for session in (first, second):
+            await recovery.judge(session, refusal)
+            assert recovery.loss is None
+        with_the_new_one = Session(choice.setup("uk"), "uk", anyio.current_time())
+        await anyio.sleep(0.1)
+        await recovery.judge(with_the_new_one, refusal)
+        assert recovery.loss is refusal
+
+    async def test_a_token_that_is_refused_again_and_again_is_not_tried_for_ever(self) -> None:
+        vendor = GoogleSpeechDouble(SpeechScript(WORDS, misdeeds=[replace(self.REFUSED, streams=99)]))
+        stt = GoogleSpeechToText(
+            GoogleSttOptions(), MemoryLines(GoogleSttOptions(), vendor, renews=True), language="uk"
+        )
+        async with stt.open(PHONE) as stream:
+            stream.begin_turn(1, HINT)
+            for frame in framed(spoken("раз", WORDS, 8000)):
+                stream.push(frame)
+            stream.end_of_turn()
+            with pytest.raises(VendorError) as caught, anyio.fail_after(10):
+                async for _ in stream:
+                    pass
+        assert caught.value.fault == "unauthorised"
+        assert len(vendor.streams) < 6

@@ -15,6 +15,7 @@ from yandex_inside import InsideChannel
 from yandex_speech import KEY, WORDS, Meter, frames
 
 from kamerton.domain.audio import PHONE, WIDEBAND, AudioFormat, AudioFrame
+from kamerton.domain.errors import VendorError
 from kamerton.domain.recognition import Final, RecognitionHint, SttEvent, SttFailed, SttReconnected, SttStream
 from kamerton.stt.chain import ChainLink, RecognizerChain
 from kamerton.stt.standins.scripted import ScriptedSpeechToText, ScriptedTurn
@@ -285,6 +286,26 @@ async def test_a_chain_reads_the_turn_that_speechkit_was_lost_in() -> None:
     assert events[-1].text == "да."
     assert len(vendor.sessions) == 1
     assert "UNAUTHENTICATED" in chain.links[0].breaker.last_reason
+
+
+async def test_after_speechkit_is_lost_nothing_is_kept_for_it() -> None:
+    trouble = Trouble("refuse", status="UNAUTHENTICATED", details="revoked", sessions=9)
+    vendor = SpeechKitDouble(SpeechKitScript(WORDS, troubles=[trouble]))
+    yandex = YandexSpeechToText(
+        YandexSttOptions(),
+        await open_credentials(YandexAccount(api_key=SecretStr(KEY))),
+        connect=lambda: cast(grpc.aio.Channel, InsideChannel(vendor)),
+    )
+    minute = [frame for number in range(12) for frame in frames(sentence(number), PHONE)]
+    async with yandex.open(PHONE) as stream:
+        stream.begin_turn(1, RecognitionHint(), minute[:100])
+        with pytest.raises(VendorError, match="UNAUTHENTICATED"), anyio.fail_after(5):
+            await anext(aiter(stream))
+        for frame in minute:
+            stream.push(frame)
+        stream.begin_turn(2, RecognitionHint(), minute)
+        assert stream.dropped_ms == 0, "what is not kept is not dropped for want of room"
+    await yandex.aclose()
 
 
 async def _until_final(stream: SttStream) -> AsyncIterator[SttEvent]:

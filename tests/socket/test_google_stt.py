@@ -28,6 +28,8 @@ from kamerton.domain.recognition import (
     SttReconnected,
     SttStream,
 )
+from kamerton.stt.google.lines import GrpcLines
+from kamerton.stt.google.models import ModelChoice
 from kamerton.stt.google.options import GoogleSttOptions
 from kamerton.stt.google.wire_double import (
     GoogleSpeechDouble,
@@ -36,6 +38,7 @@ from kamerton.stt.google.wire_double import (
     serve_google_speech,
     spoken,
 )
+from kamerton.vendors.google.credentials import GoogleCredentials
 from kamerton.vendors.rpc.channels import read_roots
 from kamerton.vendors.usage import Usage
 
@@ -447,3 +450,15 @@ class TestTogether:
             await stt.aclose()
         assert tokens.given == 1
         assert math.isfinite(sum(sum(one.messages) for one in vendor.streams))
+
+    async def test_which_token_was_refused_is_known_although_another_call_has_a_newer_one(self) -> None:
+        async with serve_google_speech(SpeechScript(WORDS)) as vendor:
+            options = at(vendor)
+            credentials = GoogleCredentials(FixedTokens(("ya29.old", "ya29.new"), life_s=0.0), "")
+            lines = GrpcLines(options, credentials, None)
+            setup = ModelChoice(options).setup("ru")
+            async with lines.line(setup, PHONE) as older, lines.line(setup, PHONE) as newer:
+                assert await lines.refused(older), "there is the newer one"
+                assert not await lines.refused(newer), "it has just come"
+                assert not await lines.refused(None), "none was sent"
+            await lines.aclose()

@@ -310,3 +310,19 @@ async def test_a_check_tells_how_the_service_is() -> None:
         assert "KAMERTON_ACCOUNTS__YANDEX__API_KEY" in none.fix
     away = await ENGINE.check(options, context_for())
     assert not away.reachable
+
+
+async def test_a_check_of_what_is_no_speechkit_says_so() -> None:
+    async with serve_speechkit(SpeechKitScript(WORDS, troubles=[Trouble("garbage")])) as vendor:
+        assert ENGINE.check is not None
+        check = await ENGINE.check(options_for(vendor), context_for())
+    assert (check.well, check.detail) == (False, "broken")
+
+
+async def test_a_check_knows_a_refusal_however_it_falls_in_with_what_it_sends() -> None:
+    # Now and then gRPC loses the status, which arrives while the check writes.
+    script = SpeechKitScript(WORDS, accepted=("Api-Key another",))
+    async with serve_speechkit(script) as vendor:
+        assert ENGINE.check is not None
+        checks = [await ENGINE.check(options_for(vendor), context_for()) for _ in range(200)]
+    assert {(check.reachable, check.authorised) for check in checks} == {(True, False)}

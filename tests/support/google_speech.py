@@ -27,6 +27,7 @@ from kamerton.vendors.usage import UsageMeter
 
 WORDS: Final = ("раз", "два", "три", "четыре", "пять", "шесть", "семь", "восемь", "сто", "двести", "нет")
 TOKEN: Final = "ya29.do-not-show-me"
+_OF_GRPC: Final = ("_handle_status_once_received", "_schedule_rpc_coro", "_handle_exceptions")
 
 
 @dataclass
@@ -35,10 +36,11 @@ class FixedTokens:
 
     values: tuple[str, ...] = (TOKEN,)
     given: int = 0
+    life_s: float = 3600.0
 
     async def token(self) -> Token:
         self.given += 1
-        return Token(self.values[min(self.given, len(self.values)) - 1], 3600.0)
+        return Token(self.values[min(self.given, len(self.values)) - 1], self.life_s)
 
     async def project(self) -> str:
         return "project-1"
@@ -75,8 +77,8 @@ def framed(pcm: bytes, audio_format: AudioFormat = PHONE) -> list[AudioFrame]:
 
 
 async def grpc_at_rest() -> None:
-    """gRPC's own tasks, which wait for the last word of requests that were left, have ended."""
-    tasks = {task for task in asyncio.all_tasks() if "_handle_status_once_received" in repr(task)}
+    """gRPC's own tasks, of client and server, which wait for the end of requests that were left, have ended."""
+    tasks = {task for task in asyncio.all_tasks() if any(name in repr(task) for name in _OF_GRPC)}
     if tasks:
         await asyncio.wait(tasks, timeout=5)
 
@@ -84,9 +86,10 @@ async def grpc_at_rest() -> None:
 class MemoryLines:
     """Streams to a stand-in without gRPC and without sockets, for the virtual clock."""
 
-    def __init__(self, options: GoogleSttOptions, vendor: GoogleSpeechDouble) -> None:
+    def __init__(self, options: GoogleSttOptions, vendor: GoogleSpeechDouble, *, renews: bool = False) -> None:
         self._options = options
         self._vendor = vendor
+        self._renews = renews
 
     @asynccontextmanager
     async def line(self, setup: Setup, audio_format: AudioFormat) -> AsyncIterator[SpeechLine]:
@@ -99,8 +102,9 @@ class MemoryLines:
             finally:
                 await answers.aclose()  # type: ignore[attr-defined]
 
-    async def refused(self) -> bool:
-        return False
+    async def refused(self, line: SpeechLine | None) -> bool:
+        """Whether it is as if another token could be had."""
+        return self._renews
 
     def distrust(self, line: SpeechLine) -> None:
         """There is no connection."""

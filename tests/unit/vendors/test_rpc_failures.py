@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import anyio
 import grpc
@@ -11,11 +10,9 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
-from kamerton.domain.errors import ConfigurationError
 from kamerton.vendors.google.endpoints import address_of, asked_at
-from kamerton.vendors.rpc.channels import Channels, read_roots
-from kamerton.vendors.rpc.endpoint import Endpoint
-from kamerton.vendors.rpc.failures import CutOff, Service, answered
+from kamerton.vendors.rpc.failures import CutOff, EndedUnseenError, Service, answered
+from kamerton.vendors.yandex.failures import speechkit_at
 
 SERVICE = Service("Something at host:443")
 
@@ -77,15 +74,37 @@ def test_a_service_may_mean_something_else_by_a_status() -> None:
     assert "accounts.google" in str(asked_at("Google Speech", "x:1").failed(failed("UNAUTHENTICATED", "")))
 
 
+def test_a_status_that_was_lost_while_something_was_sent_is_told_as_such() -> None:
+    # As `grpc.aio` puts it, whatever the service said.
+    lost = SERVICE.failed(failed("UNKNOWN", "Internal error from Core"))
+    assert isinstance(lost, EndedUnseenError)
+    assert (lost.fault, "for a reason that was lost" in str(lost)) == ("connection", True)
+    assert not isinstance(SERVICE.failed(failed("UNKNOWN", "Internal error")), EndedUnseenError)
+
+
+@pytest.mark.parametrize(
+    ("status", "details", "fault", "advice"),
+    [
+        ("PERMISSION_DENIED", "", "unauthorised", "check accounts.yandex"),
+        ("RESOURCE_EXHAUSTED", "Quota ai.speechSynthesis exceeded", "quota", "Yandex Cloud's console"),
+        (
+            "RESOURCE_EXHAUSTED",
+            "Quota limit exceeded: 40 requests per second",
+            "rate_limited",
+            "fewer requests at once",
+        ),
+        ("INTERNAL", "Exception deserializing response!", "broken", "a fault of the service, or of something between"),
+    ],
+)
+def test_speechkit_says_what_can_be_done_in_yandex_cloud(status: str, details: str, fault: str, advice: str) -> None:
+    error = speechkit_at("stt.example.net:443").failed(failed(status, details))
+    assert (error.fault, str(error).startswith("Yandex SpeechKit at stt.example.net:443 failed")) == (fault, True)
+    assert advice in str(error)
+
+
 def test_each_location_has_its_host() -> None:
     assert address_of("texttospeech.googleapis.com", "global") == "texttospeech.googleapis.com:443"
     assert address_of("texttospeech.googleapis.com", "eu") == "eu-texttospeech.googleapis.com:443"
-
-
-@pytest.mark.parametrize("address", ["", "host", "host:", ":443", "host:0", "host:99999", "https://host:443"])
-def test_what_is_no_address_is_refused(address: str) -> None:
-    with pytest.raises(ConfigurationError, match="is no host:port"):
-        Endpoint(address)
 
 
 @pytest.mark.anyio
@@ -112,44 +131,5 @@ class TestCalls:
             scope.cancel()
             await answered(forgetful())
         assert scope.cancelled_caught
-
-    async def test_roots_that_are_none_are_refused(self, tmp_path: Path) -> None:
-        file = tmp_path / "roots.pem"
-        with pytest.raises(ConfigurationError, match="cannot be read"):
-            await read_roots(file)
-        file.write_text("nothing")
-        with pytest.raises(ConfigurationError, match="holds no PEM certificate"):
-            await read_roots(file)
-        assert await read_roots(None) is None
-
-
-@pytest.mark.anyio
-class TestChannels:
-    async def test_a_connection_takes_so_many_requests_and_the_fullest_is_filled_first(self) -> None:
-        channels = Channels(Endpoint("127.0.0.1:9", tls=False), None, streams_each=2)
-        async with channels.channel() as first, channels.channel() as second, channels.channel() as third:
-            assert first is second
-            assert third is not first
-            assert channels.connections == 2
-        async with channels.channel(), channels.channel():
-            assert channels.connections == 2
-        await channels.aclose()
-        assert channels.connections == 0
-
-    async def test_one_that_hung_gets_no_more_and_is_closed_with_its_last_request(self) -> None:
-        channels = Channels(Endpoint("127.0.0.1:9", tls=False), None)
-        async with channels.channel() as first:
-            channels.distrust(first)
-            async with channels.channel() as second:
-                assert second is not first
-            assert channels.connections == 2
-        assert channels.connections == 1
-        await channels.aclose()
-        await channels.aclose()
-
-    async def test_after_the_end_a_connection_lives_for_one_request(self) -> None:
-        channels = Channels(Endpoint("127.0.0.1:9", tls=False), None)
-        await channels.aclose()
-        async with channels.channel():
-            assert channels.connections == 1
-        assert channels.connections == 0
+        with pytest.raises(TimeoutError), anyio.fail_after(0):
+            await answered(forgetful())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import anyio
 
@@ -19,16 +19,6 @@ from kamerton.vendors.google.credentials import GoogleCredentials, Metadata, sec
 from kamerton.vendors.google.endpoints import asked_at
 from kamerton.vendors.rpc.channels import Channels
 from kamerton.vendors.rpc.failures import CutOff, Service, answered
-
-_STATUS_LOST: Final = "Internal error from Core"
-"""What `grpc.aio` puts in place of the service's status when that arrived while a message was being sent."""
-
-
-class EndedUnseenError(VendorError):
-    """The service ended the stream while audio was sent, and gRPC lost what it said of it."""
-
-    def __init__(self, where: str) -> None:
-        super().__init__(f"{where} ended the stream while audio was sent to it; check the network", "connection")
 
 
 class SpeechLine(Protocol):
@@ -66,8 +56,12 @@ class Lines(Protocol):
         """
         ...
 
-    async def refused(self) -> bool:
-        """The service did not accept the credentials: whether it makes sense to try once more."""
+    async def refused(self, line: SpeechLine | None) -> bool:
+        """The service did not accept this line's credentials: whether it makes sense to try once more.
+
+        Raises:
+            VendorError: there may be others, but they could not be got.
+        """
         ...
 
     def distrust(self, line: SpeechLine) -> None:
@@ -91,7 +85,6 @@ class GrpcLines:
         self._credentials = credentials
         self._roots = roots
         self._channels: dict[str, Channels] = {}
-        self._used: Metadata = ()
 
     @asynccontextmanager
     async def line(self, setup: Setup, audio_format: AudioFormat) -> AsyncIterator[SpeechLine]:
@@ -103,7 +96,7 @@ class GrpcLines:
             try:
                 try:
                     with anyio.fail_after(self._options.open_s):
-                        self._used = metadata = await self._credentials.metadata()
+                        metadata = await self._credentials.metadata()
                         first = first_message(self._options, setup, audio_format, await self._credentials.project())
                         line = _GrpcLine(channel, metadata, service, self._options.open_s)
                         await line.send(first)
@@ -117,10 +110,12 @@ class GrpcLines:
                 if line is not None:
                     line.cancel()
 
-    async def refused(self) -> bool:
+    async def refused(self, line: SpeechLine | None) -> bool:
         """As of `Lines`."""
+        if not isinstance(line, _GrpcLine):
+            return False
         try:
-            return await self._credentials.refused(self._used)
+            return await self._credentials.refused(line.metadata)
         except ConfigurationError as error:
             raise VendorError(str(error), "unauthorised") from None
 
@@ -150,6 +145,7 @@ class _GrpcLine:
 
     def __init__(self, channel: Any, metadata: Metadata, service: Service, write_s: float) -> None:
         self.channel = channel
+        self.metadata = metadata
         self._service = service
         self._secret = secret_of(metadata)
         self._write_s = write_s
@@ -190,8 +186,7 @@ class _GrpcLine:
         try:
             response = await answered(self._call.read())
         except grpc.aio.AioRpcError as error:
-            lost = error.details() == _STATUS_LOST
-            failure = EndedUnseenError(self._service.where) if lost else self._service.failed(error, self._secret)
+            failure = self._service.failed(error, self._secret)
         except CutOff:
             failure = self._service.cut_off("cancelled the stream")
         if failure is not None:

@@ -8,10 +8,11 @@ import math
 from typing import Final
 
 from kamerton.domain.errors import Fault, VendorError
-from kamerton.stt.google.lines import EndedUnseenError, Lines
+from kamerton.stt.google.lines import Lines
 from kamerton.stt.google.models import ModelChoice
 from kamerton.stt.google.options import GoogleSttOptions
 from kamerton.stt.google.sessions import Session
+from kamerton.vendors.rpc.failures import EndedUnseenError
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class Recovery:
         self._failures = 0
         self._failed_s = -math.inf
         self._renewed_token = False
+        self._renewed_s = -math.inf
         self.worked = False
         """The service has answered in this call."""
         self.listens = False
@@ -80,7 +82,15 @@ class Recovery:
             return True
         if failure.fault == "rejected" and not session.worked:
             return self._choice.refused(session.language, session.setup, str(failure))
-        if failure.fault == "unauthorised" and not self._renewed_token:
-            self._renewed_token = await self._lines.refused()
-            return self._renewed_token
+        if failure.fault == "unauthorised":
+            return await self._has_newer_token(session)
         return False
+
+    async def _has_newer_token(self, session: Session) -> bool:
+        """Whether there is another token than the stream's: one is fetched once, until the service answers."""
+        if not self._renewed_token:
+            self._renewed_token = await self._lines.refused(session.line)
+            self._renewed_s = self._loop.time()
+            return self._renewed_token
+        # Another stream of this call may have been refused for the same old token.
+        return session.opened_s < self._renewed_s

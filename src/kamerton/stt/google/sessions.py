@@ -30,6 +30,8 @@ class Session:
     opened_s: float
     utterance: Utterance | None = None
     """Whose words it carries; None: opened ahead, or left."""
+    used: bool = False
+    """It was opened for a turn, or taken by one: what becomes of it is the turn's affair."""
     line: SpeechLine | None = None
     """None until it stands."""
     worked: bool = False
@@ -95,12 +97,12 @@ class Sessions:
         setup = self._choice.setup(utterance.language, utterance.phrases)
         ahead, self.ahead = self.ahead, None
         if ahead is not None and ahead.setup == setup and not ahead.over:
-            ahead.utterance = utterance
+            ahead.utterance, ahead.used = utterance, True
             ahead.scope.deadline = math.inf
             return ahead
         if ahead is not None:
             ahead.leave()
-        session = Session(setup, utterance.language, self._loop.time(), utterance)
+        session = Session(setup, utterance.language, self._loop.time(), utterance, used=True)
         group.start_soon(self._hold, session)
         return session
 

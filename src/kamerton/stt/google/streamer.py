@@ -18,12 +18,13 @@ from kamerton.domain.errors import VendorError
 from kamerton.domain.recognition import RecognitionHint, SttEvent, SttFailed, SttReconnected
 from kamerton.stt.event_box import EventBox
 from kamerton.stt.google.answers import Heard
-from kamerton.stt.google.lines import EndedUnseenError, Lines
+from kamerton.stt.google.lines import Lines
 from kamerton.stt.google.models import ModelChoice
 from kamerton.stt.google.options import CODES, GoogleSttOptions
 from kamerton.stt.google.recovery import LASTING, Recovery
 from kamerton.stt.google.sessions import Session, Sessions
 from kamerton.stt.google.utterance import Utterance
+from kamerton.vendors.rpc.failures import EndedUnseenError
 from kamerton.vendors.usage import UsageMeter
 
 log = logging.getLogger(__name__)
@@ -255,8 +256,9 @@ class GoogleSTTStreamer:
             session = await self._sessions.open_ahead(*self._expected)
             failure = session.failure
             stood = session.line is not None and self._loop.time() >= session.opened_s + _STOOD_S
-            if failure is None or session.worked or stood or self._knows_better(failure):
-                # It was used, or grew old: by us, or by the service, whose patience with streams without audio varies.
+            if failure is None or session.used or session.worked or stood or self._knows_better(failure):
+                # Its turn sees to it, or it grew old: by us, or by the service, whose patience with streams without
+                # audio varies.
                 return
             await self._recover(session, failure, None)
 

@@ -22,14 +22,14 @@ async def open_recognizer(options: YandexSttOptions, context: EngineContext) -> 
         ModelError: the package `yandexcloud` is missing.
     """
     from kamerton.stt.yandex.recognizer import YandexSpeechToText, refusal
-    from kamerton.vendors.yandex.channels import read_roots
+    from kamerton.vendors.rpc.channels import read_roots
     from kamerton.vendors.yandex.credentials import open_credentials
     from kamerton.vendors.yandex.stubs import load_stubs
 
     if context.language not in CODES:
         raise ConfigurationError(refusal(context.language))
     await load_stubs("stt")
-    roots = await read_roots(options.where)
+    roots = await read_roots(options.ca_file)
     credentials = await open_credentials(context.account(YandexAccount))
     return YandexSpeechToText(options, credentials, language=context.language, roots=roots, usage=context.usage)
 

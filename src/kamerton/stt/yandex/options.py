@@ -8,7 +8,7 @@ from typing import Final
 
 from kamerton.domain.audio import FRAME_MS
 from kamerton.domain.errors import ConfigurationError
-from kamerton.vendors.yandex.channels import Endpoint
+from kamerton.vendors.rpc.endpoint import Endpoint
 
 CODES: Final = {
     "ru": "ru-RU",

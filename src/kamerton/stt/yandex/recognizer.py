@@ -13,8 +13,8 @@ from kamerton.domain.errors import ConfigurationError
 from kamerton.domain.recognition import SttCapabilities, SttStream
 from kamerton.stt.yandex.options import CODES, YandexSttOptions
 from kamerton.stt.yandex.streamer import YandexSTTStreamer
+from kamerton.vendors.rpc.channels import Channels
 from kamerton.vendors.usage import Uncounted, UsageMeter
-from kamerton.vendors.yandex.channels import Channels
 from kamerton.vendors.yandex.credentials import YandexCredentials
 
 if TYPE_CHECKING:

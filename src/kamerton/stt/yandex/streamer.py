@@ -17,10 +17,11 @@ from kamerton.stt.event_box import EventBox
 from kamerton.stt.yandex.messages import answer_of, first_message, message_of
 from kamerton.stt.yandex.options import YandexSttOptions
 from kamerton.stt.yandex.turns import SpeechKitTurns
+from kamerton.vendors.rpc.channels import Channels
+from kamerton.vendors.rpc.failures import CutOff, answered
 from kamerton.vendors.usage import Usage, UsageMeter
-from kamerton.vendors.yandex.channels import Channels
 from kamerton.vendors.yandex.credentials import YandexCredentials, secrets_of
-from kamerton.vendors.yandex.failures import CutOff, answered, call_failed, cut_off, nonsense, timed_out
+from kamerton.vendors.yandex.failures import speechkit_at
 
 if TYPE_CHECKING:
     import grpc.aio
@@ -89,7 +90,7 @@ class YandexSTTStreamer:
         self._let_in_anew = False
         """Other credentials were got since a session last worked."""
         self._at_once = False
-        self._where = f"Yandex SpeechKit at {options.endpoint}"
+        self._service = speechkit_at(options.endpoint)
 
     @property
     def dropped_ms(self) -> float:
@@ -98,7 +99,7 @@ class YandexSTTStreamer:
 
     def begin_turn(self, turn: int, hint: RecognitionHint, look_back: Sequence[AudioFrame] = ()) -> None:
         """Start a turn in the hint's language. Its phrases are not used: SpeechKit v3 takes none in a stream."""
-        if not self._closed:
+        if not (self._closed or self._lost):
             self._turns.begin(turn, hint.language, look_back)
             self._wake.set()
 
@@ -188,7 +189,7 @@ class YandexSTTStreamer:
         if connection.failure is not None:
             raise connection.failure
         if not reason:
-            raise cut_off(self._where, "broke off the session")
+            raise self._service.cut_off("broke off the session")
         return reason
 
     async def _read(self, connection: _Connection) -> None:
@@ -199,17 +200,17 @@ class YandexSTTStreamer:
             while True:
                 response = await answered(connection.call.read())
                 if response is grpc.aio.EOF:
-                    connection.failure = cut_off(self._where, "ended the session before it was asked to")
+                    connection.failure = self._service.cut_off("ended the session before it was asked to")
                     break
                 if response is None:
                     # So grpc.aio tells a message that is none.
-                    connection.failure = nonsense(self._where, "sent what is no message of SpeechKit")
+                    connection.failure = self._service.broken("sent what is no message of SpeechKit")
                     break
                 self._take(connection, response)
         except grpc.aio.AioRpcError as error:
-            connection.failure = call_failed(error, self._where, secrets_of(connection.metadata))
+            connection.failure = self._service.failed(error, secrets_of(connection.metadata))
         except CutOff:
-            connection.failure = cut_off(self._where, "cancelled the session")
+            connection.failure = self._service.cut_off("cancelled the session")
         connection.scope.cancel()
 
     def _take(self, connection: _Connection, response: stt_pb2.StreamingResponse) -> None:
@@ -238,7 +239,7 @@ class YandexSTTStreamer:
             events, trouble = self._turns.overdue(now_s)
             self._put(events)
             if trouble:
-                raise timed_out(self._where, trouble)
+                raise self._service.timed_out(trouble)
             if reason := self._turns.renewal(now_s):
                 return reason
             request = self._turns.next_request(now_s)
@@ -256,11 +257,11 @@ class YandexSTTStreamer:
             with anyio.fail_after(self._options.write_s):
                 await answered(connection.call.write(message))
         except TimeoutError:
-            raise timed_out(self._where, f"took no message for {self._options.write_s:g} s") from None
+            raise self._service.timed_out(f"took no message for {self._options.write_s:g} s") from None
         except (asyncio.InvalidStateError, grpc.aio.AioRpcError, CutOff):
             # The session is over; why, the reader learns.
             await anyio.sleep(self._options.write_s)
-            raise cut_off(self._where, "broke off the session") from None
+            raise self._service.cut_off("broke off the session") from None
 
     def _judge(self, connection: _Connection, channel: grpc.aio.Channel, failure: VendorError) -> None:
         """What a failed session says of its connection, and of those that failed before it."""
@@ -295,6 +296,7 @@ class YandexSTTStreamer:
     def _lose(self, failure: VendorError) -> None:
         """The service is given up: the iteration raises once what was told is taken."""
         self._lost = True
+        self._turns.abandon()
         self._events.fail(failure)
 
     def _tell(self, events: Sequence[SttEvent]) -> None:

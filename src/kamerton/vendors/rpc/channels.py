@@ -7,7 +7,7 @@ connection that a firewall has forgotten. So a channel takes a bounded number of
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,12 +46,21 @@ class Channels:
         endpoint: where to.
         roots: certificates as read by `read_roots`.
         streams_each: requests that share a connection.
+        connect: makes a channel, in place of a connection to the endpoint: to a service in this process.
     """
 
-    def __init__(self, endpoint: Endpoint, roots: bytes | None, *, streams_each: int = 50) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        roots: bytes | None,
+        *,
+        streams_each: int = 50,
+        connect: Callable[[], grpc.aio.Channel] | None = None,
+    ) -> None:
         self.endpoint = endpoint
         self._roots = roots
         self._streams_each = streams_each
+        self._connect = connect or self._connected
         self._lines: list[_Line] = []
         self._closed = False
 
@@ -69,11 +78,16 @@ class Channels:
             yield line.channel
         finally:
             line.streams -= 1
-            if line.distrusted and not line.streams:
-                await self._close(line)
+            # Any of them: one may have been distrusted when its last request had ended already.
+            for left in tuple(self._lines):
+                if left.distrusted and not left.streams:
+                    await self._close(left)
 
     def distrust(self, channel: grpc.aio.Channel) -> None:
-        """It did not answer in time: give it no further requests, and close it when its last one ends."""
+        """It did not answer in time: give it no further requests, and close it when its last one ends.
+
+        If that has ended already, it is closed with the next request that ends on any connection.
+        """
         for line in self._lines:
             line.distrusted = line.distrusted or line.channel is channel
 
@@ -87,7 +101,7 @@ class Channels:
         open_to_requests = [line for line in self._lines if not line.distrusted and line.streams < self._streams_each]
         if open_to_requests and not self._closed:
             return max(open_to_requests, key=lambda line: line.streams)
-        line = _Line(self._connected())
+        line = _Line(self._connect())
         self._lines.append(line)
         line.distrusted = self._closed
         return line

@@ -44,11 +44,17 @@ _ADVICE: Final[Mapping[Fault, str]] = {
     "broken": "something between may have changed it; check the endpoint and proxies",
 }
 _NO_SUCH_MESSAGE: Final = ("deserializ", "parsing", "compress")
+_STATUS_LOST: Final = "Internal error from Core"
+"""What `grpc.aio` puts in place of the service's status when that arrives while a message is being sent."""
 _HTTP_STATUS: Final = "http2 header with status: "
 
 
 class CutOff(Exception):
     """The server cancelled the request."""
+
+
+class EndedUnseenError(VendorError):
+    """The service ended a stream while something was sent to it, and gRPC lost what it said of it."""
 
 
 async def answered(reading: Awaitable[T]) -> T:
@@ -62,7 +68,8 @@ async def answered(reading: Awaitable[T]) -> T:
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is None or task.cancelling():
-            # gRPC may have put an error of its own in place of the cancel scope's, which knows only its own.
+            # What gRPC raises has lost the mark by which a cancel scope, `fail_after` too, knows its own cancellation:
+            # have it raised anew.
             await anyio.lowlevel.checkpoint_if_cancelled()
             raise
         raise CutOff from None
@@ -80,13 +87,16 @@ class Service:
     """What statuses mean with this service, where it is not the usual thing."""
 
     def failed(self, error: grpc.aio.AioRpcError, secret: str = "") -> VendorError:
-        """What a request's status says.
+        """What a request's status says; an `EndedUnseenError` when gRPC has lost it.
 
         Args:
             error: as raised by `grpc.aio`.
             secret: what must not be repeated, should the service do so.
         """
         status, details = error.code().name, error.details() or ""
+        if details == _STATUS_LOST:
+            what = "ended a stream while something was sent to it, for a reason that was lost"
+            return EndedUnseenError(self._told(what, "connection"), "connection")
         wait_s = _retry_after_s(error)
         return self.status(status, details.replace(secret, "…") if secret else details, wait_s)
 
@@ -117,8 +127,10 @@ class Service:
         return self._error(what, "broken")
 
     def _error(self, what: str, fault: Fault, retry_after_s: float | None = None) -> VendorError:
-        advice = self.advice.get(fault) or _ADVICE[fault]
-        return VendorError(f"{self.where} {what}; {advice}", fault, retry_after_s=retry_after_s)
+        return VendorError(self._told(what, fault), fault, retry_after_s=retry_after_s)
+
+    def _told(self, what: str, fault: Fault) -> str:
+        return f"{self.where} {what}; {self.advice.get(fault) or _ADVICE[fault]}"
 
 
 def _is_used_up(details: str) -> bool:

@@ -1,1 +1,1 @@
-"""What the engines of Yandex Cloud share: credentials, gRPC channels, how failures are told, a stand-in for IAM."""
+"""What the engines of Yandex Cloud share: credentials, a look at SpeechKit, how it is told of, a stand-in for IAM."""

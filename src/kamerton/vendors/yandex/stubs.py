@@ -9,10 +9,10 @@ import anyio.to_thread
 
 from kamerton.domain.errors import ModelError
 
-Service = Literal["stt", "tts"]
+SpeechService = Literal["stt", "tts"]
 
 
-async def load_stubs(service: Service) -> None:
+async def load_stubs(service: SpeechService) -> None:
     """Import gRPC and the stubs of a service, so that no call waits for it.
 
     Raises:
@@ -21,7 +21,7 @@ async def load_stubs(service: Service) -> None:
     await anyio.to_thread.run_sync(_load, service)
 
 
-def _load(service: Service) -> None:
+def _load(service: SpeechService) -> None:
     try:
         importlib.import_module("grpc.aio")
         importlib.import_module(f"yandex.cloud.ai.{service}.v3.{service}_service_pb2_grpc")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import anyio
 
@@ -29,13 +29,6 @@ from kamerton.vendors.rpc.channels import Channels
 from kamerton.vendors.rpc.failures import CutOff, answered
 
 T = TypeVar("T")
-
-_STATUS_LOST: Final = "Internal error from Core"
-"""What `grpc.aio` puts in place of the service's status when that arrived while a message was being sent."""
-
-
-class EndedUnseenError(VendorError):
-    """The service ended a stream while it was told the text, and gRPC lost why."""
 
 
 class Requests:
@@ -211,19 +204,12 @@ class Requests:
             self._channels.distrust(channel)
             failure = self._service.timed_out(slow)
         except grpc.aio.AioRpcError as error:
-            failure = self._in_our_words(error, secret_of(metadata))
+            failure = self._service.failed(error, secret_of(metadata))
         except (CutOff, grpc.aio.UsageError):
             failure = self._service.cut_off("cancelled the request")
         except _NoMessageError:
             failure = self._service.broken("sent what is no audio of its")
         raise failure
-
-    def _in_our_words(self, error: Any, secret: str) -> VendorError:
-        if error.details() == _STATUS_LOST:
-            return EndedUnseenError(
-                f"{self.where} ended a stream before it had the text; check the network", "connection"
-            )
-        return self._service.failed(error, secret)
 
 
 class _NoMessageError(Exception):

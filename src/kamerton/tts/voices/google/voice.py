@@ -21,10 +21,11 @@ from kamerton.tts.clauses import pause_after_ms
 from kamerton.tts.voices.google.engine import CODES, RATES_HZ, GoogleVoiceOptions
 from kamerton.tts.voices.google.listing import ListedVoice, chosen_voice
 from kamerton.tts.voices.google.messages import Order
-from kamerton.tts.voices.google.requests import EndedUnseenError, Requests
+from kamerton.tts.voices.google.requests import Requests
 from kamerton.tts.voices.google.spoken_audio import SpokenAudio
 from kamerton.tts.voices.google.text_units import says_something, sendable, units_of
 from kamerton.vendors.fair_limiter import FairLimiter
+from kamerton.vendors.rpc.failures import EndedUnseenError
 from kamerton.vendors.usage import Usage, UsageMeter
 
 _log = logging.getLogger(__name__)

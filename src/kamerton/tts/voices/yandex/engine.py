@@ -13,7 +13,7 @@ from kamerton.domain.synthesis import TextToSpeech
 from kamerton.tts.voices.yandex.speakers import LANGUAGES
 from kamerton.vendors.check import Check
 from kamerton.vendors.engine import EngineContext, EngineType
-from kamerton.vendors.yandex.channels import Endpoint
+from kamerton.vendors.rpc.endpoint import Endpoint
 
 LONGEST_REQUEST: Final = 250
 """Characters of one request (the vendor's API reference: 250 characters and 24 seconds)."""

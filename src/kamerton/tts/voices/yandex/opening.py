@@ -10,16 +10,16 @@ from kamerton.tts.voices.yandex.engine import YandexVoiceOptions
 from kamerton.tts.voices.yandex.messages import answer_of, is_container, request_of
 from kamerton.tts.voices.yandex.speakers import LANGUAGES, language_of
 from kamerton.tts.voices.yandex.synthesis import explained
-from kamerton.tts.voices.yandex.utterance import broken
 from kamerton.tts.voices.yandex.voice import YandexVoice
 from kamerton.vendors.accounts.yandex import YandexAccount
 from kamerton.vendors.check import Check
 from kamerton.vendors.engine import EngineContext
+from kamerton.vendors.rpc.channels import Channels, read_roots
+from kamerton.vendors.rpc.failures import Service
 from kamerton.vendors.usage import Usage
-from kamerton.vendors.yandex.channels import Channels, read_roots
 from kamerton.vendors.yandex.checks import checked
 from kamerton.vendors.yandex.credentials import Metadata, open_credentials, secrets_of
-from kamerton.vendors.yandex.failures import call_failed
+from kamerton.vendors.yandex.failures import speechkit_at
 from kamerton.vendors.yandex.stubs import load_stubs
 
 _PROBE: Final = "Да."
@@ -35,7 +35,7 @@ async def open_voice(options: YandexVoiceOptions, context: EngineContext) -> Yan
     if wrong := _wrong_language(options, context):
         raise ConfigurationError(wrong)
     await load_stubs("tts")
-    roots = await read_roots(options.where)
+    roots = await read_roots(options.ca_file)
     credentials = await open_credentials(context.account(YandexAccount))
     return YandexVoice(options, credentials, roots=roots, usage=context.usage)
 
@@ -44,16 +44,16 @@ async def check_voice(options: YandexVoiceOptions, context: EngineContext) -> Ch
     """Ask for one short word, which costs one request, and take its first audio. Never raises; safe to cancel."""
     if wrong := _wrong_language(options, context):
         return Check(reachable=False, detail="not asked", fix=wrong)
-    where = f"Yandex SpeechKit at {options.endpoint}"
+    service = speechkit_at(options.endpoint)
 
     async def probe(channels: Channels, metadata: Metadata) -> str:
         import grpc.aio
 
         async with channels.channel() as channel:
             try:
-                told = await _first_audio(channel, options, metadata, where)
+                told = await _first_audio(channel, options, metadata, service)
             except grpc.aio.AioRpcError as error:
-                raise explained(call_failed(error, where, secrets_of(metadata)), options) from None
+                raise explained(service.failed(error, secrets_of(metadata)), options) from None
         context.usage.record(Usage("voice", "yandex", "characters", len(_PROBE), options.model))
         context.usage.record(Usage("voice", "yandex", "requests", 1, options.model))
         return told
@@ -61,7 +61,7 @@ async def check_voice(options: YandexVoiceOptions, context: EngineContext) -> Ch
     return await checked("tts", options.where, context, options.first_audio_s, probe)
 
 
-async def _first_audio(channel: Any, options: YandexVoiceOptions, metadata: Metadata, where: str) -> str:
+async def _first_audio(channel: Any, options: YandexVoiceOptions, metadata: Metadata, service: Service) -> str:
     from yandex.cloud.ai.tts.v3.tts_service_pb2_grpc import SynthesizerStub
 
     call: Any = SynthesizerStub(channel).UtteranceSynthesis(request_of(options, _PROBE, PHONE), metadata=metadata)
@@ -69,12 +69,12 @@ async def _first_audio(channel: Any, options: YandexVoiceOptions, metadata: Meta
         async for message in call:
             audio = b"" if message is None else answer_of(message, 0.0).pcm
             if message is None or is_container(audio):
-                raise broken(where, "sent something that is no speech")
+                raise service.broken("sent something that is no speech")
             if audio:
                 return ", ".join(_told(options))
     finally:
         call.cancel()
-    raise broken(where, "gave no audio for a word")
+    raise service.broken("gave no audio for a word")
 
 
 def _told(options: YandexVoiceOptions) -> list[str]:

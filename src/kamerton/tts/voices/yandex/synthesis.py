@@ -15,10 +15,10 @@ from kamerton.domain.errors import ConfigurationError, VendorError
 from kamerton.tts.voices.yandex.engine import YandexVoiceOptions
 from kamerton.tts.voices.yandex.pace import Pace
 from kamerton.tts.voices.yandex.speakers import known_roles
-from kamerton.tts.voices.yandex.utterance import broken
-from kamerton.vendors.yandex.channels import Channels
+from kamerton.vendors.rpc.channels import Channels
+from kamerton.vendors.rpc.failures import CutOff, answered
 from kamerton.vendors.yandex.credentials import Metadata, YandexCredentials, secrets_of
-from kamerton.vendors.yandex.failures import CutOff, answered, call_failed, cut_off, timed_out
+from kamerton.vendors.yandex.failures import speechkit_at
 
 if TYPE_CHECKING:
     import grpc.aio
@@ -43,7 +43,8 @@ class Synthesis:
         self._credentials = credentials
         self._channels = channels
         self._counts = counts
-        self.where = f"Yandex SpeechKit at {options.endpoint}"
+        self.service = speechkit_at(options.endpoint)
+        """Who is asked, for messages."""
         self._closed = False
 
     def close(self) -> None:
@@ -76,7 +77,7 @@ class Synthesis:
                 if begun or last or not await self._may_go_better(error, metadata, pace):
                     raise
                 self._counts["second_attempts"] += 1
-                _log.warning("a request is sent once more", extra={"service": self.where, "reason": str(error)})
+                _log.warning("a request is sent once more", extra={"service": self.service.where, "reason": str(error)})
             else:
                 return
 
@@ -98,7 +99,7 @@ class Synthesis:
             with anyio.fail_after(pace.left_s):
                 return await self._credentials.metadata()
         except TimeoutError:
-            raise timed_out(self.where, "could not be asked: no IAM token came in time") from None
+            raise self.service.timed_out("could not be asked: no IAM token came in time") from None
         except ConfigurationError as error:
             raise self._locked_out(error) from None
         finally:
@@ -106,7 +107,7 @@ class Synthesis:
 
     def _locked_out(self, error: ConfigurationError) -> VendorError:
         """A secret that cannot be read any more, which the next voice does not need."""
-        return VendorError(f"{self.where} was not asked: {error}", "unauthorised")
+        return VendorError(f"{self.service.where} was not asked: {error}", "unauthorised")
 
     async def _attempt(self, request: Any, metadata: Metadata, pace: Pace) -> AsyncGenerator[Any, None]:
         import grpc.aio
@@ -119,7 +120,7 @@ class Synthesis:
                 while (message := await self._next(call, pace)) is not grpc.aio.EOF:
                     if message is None:
                         # So gRPC tells of bytes that are no message.
-                        raise broken(self.where, "sent something that is no answer")
+                        raise self.service.broken("sent something that is no answer")
                     yield message
             except (grpc.aio.AioRpcError, VendorError) as error:
                 failure = self._told(error, metadata)
@@ -134,7 +135,7 @@ class Synthesis:
     def _told(self, error: grpc.aio.AioRpcError | VendorError, metadata: Metadata) -> VendorError:
         if isinstance(error, VendorError):
             return error
-        return explained(call_failed(error, self.where, secrets_of(metadata)), self._options)
+        return explained(self.service.failed(error, secrets_of(metadata)), self._options)
 
     async def _next(self, call: Any, pace: Pace) -> Any:
         """The next message, or the end."""
@@ -144,9 +145,9 @@ class Synthesis:
                 return await answered(call.read())
         except TimeoutError:
             what = f"fell more than {self._options.gap_s:g} s behind" if pace.begun else self._no_audio
-            raise timed_out(self.where, what) from None
+            raise self.service.timed_out(what) from None
         except (CutOff, asyncio.InvalidStateError):
-            raise cut_off(self.where, "broke off a speech") from None
+            raise self.service.cut_off("broke off a speech") from None
         finally:
             pace.spend(anyio.current_time() - started_s)
 

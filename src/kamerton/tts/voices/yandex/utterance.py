@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from kamerton.domain.audio import AudioFormat
-from kamerton.domain.errors import VendorError
 from kamerton.domain.synthesis import SpeechChunk
 from kamerton.tts.voices.spoken_words import SpokenWords
 from kamerton.tts.voices.yandex.messages import Passage, answer_of, is_container
 from kamerton.tts.voices.yandex.pace import Pace
+from kamerton.vendors.rpc.failures import Service
 
 _LEAST_MS_PER_LETTER: Final = 15.0
 """Audio that is shorter was cut off: a fast reader takes 50."""
@@ -26,14 +26,14 @@ class Utterance:
         audio_format: of the audio.
         speed: of the voice.
         pace: is told of the audio that came.
-        where: names the service in messages.
+        service: as messages name it.
     """
 
-    def __init__(self, passage: Passage, audio_format: AudioFormat, speed: float, pace: Pace, where: str) -> None:
+    def __init__(self, passage: Passage, audio_format: AudioFormat, speed: float, pace: Pace, service: Service) -> None:
         self._format = audio_format
         self._speed = speed
         self._pace = pace
-        self._where = where
+        self._service = service
         self._letters = sum(char.isalnum() for char in passage.text)
         self._silent = False
         self.begun = False
@@ -60,13 +60,13 @@ class Utterance:
         answer = answer_of(message, before_ms)
         self._silent = self._silent or answer.silent
         if not before_ms and is_container(answer.pcm):
-            raise broken(self._where, "sent a file where samples were asked for")
+            raise self._service.broken("sent a file where samples were asked for")
         chunks = self._words.push(answer.pcm, answer.alignment)
         if answer.alignment is not None:
             self._last_end_ms = before_ms + max(answer.alignment.ends_ms)
         self._pace.earn((self._length_ms - before_ms) / 1000)
         if self._length_ms > _MOST_MS + _MOST_MS_PER_LETTER * self._letters / min(1.0, self._speed):
-            raise broken(self._where, "does not stop to send audio")
+            raise self._service.broken("does not stop to send audio")
         return chunks
 
     def rest(self) -> list[SpeechChunk]:
@@ -78,14 +78,9 @@ class Utterance:
         if self._silent and not self._words.samples:
             return []
         if not self._words.samples or self._length_ms < _LEAST_MS_PER_LETTER * self._letters / max(1.0, self._speed):
-            raise broken(self._where, "ended a speech before its text was said")
+            raise self._service.broken("ended a speech before its text was said")
         return self._words.rest()
 
     @property
     def _length_ms(self) -> float:
         return self._format.duration_ms(self._words.samples)
-
-
-def broken(where: str, what: str) -> VendorError:
-    """What came makes no sense."""
-    return VendorError(f"{where} {what}; a fault of the service, or of something between", "broken")

@@ -24,8 +24,8 @@ from kamerton.tts.voices.yandex.speakers import language_of
 from kamerton.tts.voices.yandex.synthesis import Synthesis
 from kamerton.tts.voices.yandex.utterance import Utterance
 from kamerton.vendors.fair_limiter import FairLimiter
+from kamerton.vendors.rpc.channels import Channels
 from kamerton.vendors.usage import Uncounted, Usage, UsageMeter
-from kamerton.vendors.yandex.channels import Channels
 from kamerton.vendors.yandex.credentials import YandexCredentials
 
 _log = logging.getLogger(__name__)
@@ -142,7 +142,7 @@ class YandexVoice:
                 pause = bytes(audio_format.samples(pause_after_ms(passage.clauses[-1])) * SAMPLE_BYTES)
 
     def _check(self, language: str, audio_format: AudioFormat) -> None:
-        where, voice = self._synthesis.where, self._options.voice
+        where, voice = self._synthesis.service.where, self._options.voice
         if language != language_of(voice):
             raise EngineError(f"{where}: voice '{voice}' does not speak '{language}'; choose another voice")
         if audio_format.rate_hz not in RATES_HZ:
@@ -151,7 +151,7 @@ class YandexVoice:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise EngineError(f"{self._synthesis.where}: the voice is closed; open it again")
+            raise EngineError(f"{self._synthesis.service.where}: the voice is closed; open it again")
 
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
@@ -162,7 +162,7 @@ class YandexVoice:
                     await exits.enter_async_context(self._limiter.place())
             except (TimeoutError, anyio.WouldBlock):
                 raise VendorError(
-                    f"{self._synthesis.where}: all {self._limiter.places} places were taken for "
+                    f"{self._synthesis.service.where}: all {self._limiter.places} places were taken for "
                     f"{self._options.queue_s:g} s; raise voice.yandex.concurrency if the quota allows more",
                     "rate_limited",
                 ) from None
@@ -170,9 +170,9 @@ class YandexVoice:
 
     async def _said(self, passage: Passage, audio_format: AudioFormat) -> AsyncGenerator[SpeechChunk, None]:
         """One request's audio; none for a passage in which the vendor finds nothing to say."""
-        options, text, where = self._options, passage.text, self._synthesis.where
+        options, text, service = self._options, passage.text, self._synthesis.service
         pace = Pace(options.first_audio_s, options.gap_s)
-        utterance = Utterance(passage, audio_format, options.speed, pace, where)
+        utterance = Utterance(passage, audio_format, options.speed, pace, service)
         served = True
         try:
             async with aclosing(self._synthesis.answers(request_of(options, text, audio_format), pace)) as messages:
@@ -185,7 +185,7 @@ class YandexVoice:
             self._check_open()
             if error.fault not in ("timeout", "connection") or not utterance.complete:
                 raise
-            _log.warning("a speech was not ended", extra={"service": where, "reason": str(error)})
+            _log.warning("a speech was not ended", extra={"service": service.where, "reason": str(error)})
         finally:
             if served:
                 self._record(text)
