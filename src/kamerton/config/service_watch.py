@@ -58,7 +58,7 @@ class ServiceWatch:
         quiet = EngineContext(
             self._context.language, self._context.data_dir, self._context.accounts, self._context.usage
         )
-        return await check_all(services, quiet), await try_all(services, quiet)
+        return await check_all([service.question for service in services], quiet), await try_all(services, quiet)
 
     def _found(self, services: Sequence[Service], trials: Sequence[Trial]) -> Mapping[str, str]:
         failed = {

@@ -31,6 +31,15 @@ _WORDS: Final = {"ru": "да", "uk": "так"}
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """Somebody who may be asked whether they would serve."""
+
+    part: str
+    name: str
+    ask: Callable[[EngineContext], Awaitable[Check]]
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """A service that a part of the settings names."""
 
@@ -39,6 +48,16 @@ class Service:
     options: Any
     package: str
     """Of which kind it is: one of those in `vendors/registry.py`."""
+
+    @property
+    def question(self) -> Question:
+        """Whether it would serve a call."""
+        return Question(self.part, self.engine.name, self._checked)
+
+    async def _checked(self, context: EngineContext) -> Check:
+        if self.engine.check is None:
+            return Check(reachable=False, fix="it has no check")
+        return await self.engine.check(self.options, context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +81,18 @@ def services_of(settings: Settings) -> tuple[Service, ...]:
     )
 
 
-async def check_all(services: Sequence[Service], context: EngineContext) -> list[Check]:
-    """What each service answers, all asked at once."""
-    checks = [Check(reachable=False, fix=f"no answer within {DEADLINE_S:g} s; check the network")] * len(services)
+async def check_all(questions: Sequence[Question], context: EngineContext) -> list[Check]:
+    """What each one answers, all asked at once."""
+    checks = [Check(reachable=False, fix=f"no answer within {DEADLINE_S:g} s; check the network")] * len(questions)
 
     async def ask(index: int) -> None:
-        service = services[index]
-        context.progress(f"asking {service.engine.name} ({service.part})")
-        if service.engine.check is not None:
-            with anyio.move_on_after(DEADLINE_S):
-                checks[index] = await service.engine.check(service.options, context)
+        question = questions[index]
+        context.progress(f"asking {question.name} ({question.part})")
+        with anyio.move_on_after(DEADLINE_S):
+            checks[index] = await question.ask(context)
 
     async with anyio.create_task_group() as tasks:
-        for index in range(len(services)):
+        for index in range(len(questions)):
             tasks.start_soon(ask, index)
     return checks
 

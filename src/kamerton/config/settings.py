@@ -202,7 +202,7 @@ def load_settings(config_file: Path | None = None, **overrides: Any) -> Settings
         raise ConfigurationError(f"settings file {config_file} does not exist; check the path given with --config")
     path = config_file or Path(CONFIG_FILE)
     values = _read_file(path) if path.is_file() else {}
-    problems = list(_unknown_variables({**dotenv_values(ENV_FILE), **os.environ}))
+    problems = list(_unknown_variables({**_read_env_file(Path(ENV_FILE)), **os.environ}))
     try:
         settings = _layered(values)(**overrides)
     except ValidationError as error:
@@ -210,7 +210,8 @@ def load_settings(config_file: Path | None = None, **overrides: Any) -> Settings
     except SettingsError as error:
         problems.append(f"{error}; write a section of the environment as JSON, or set its values one by one")
     if problems:
-        source = f"{path} and {ENV_PREFIX}… variables" if path.is_file() else f"{ENV_PREFIX}… variables"
+        files = [str(file) for file in (path, Path(ENV_FILE)) if file.is_file()]
+        source = " and ".join([*files, f"{ENV_PREFIX}… variables"])
         raise ConfigurationError("\n  - ".join((f"settings from {source} are wrong", *problems)))
     return settings
 
@@ -249,6 +250,20 @@ def _read_file(path: Path) -> Mapping[str, Any]:
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise ConfigurationError(f"settings file {path} must hold settings by name, such as 'assistant: insurance'")
     return values
+
+
+def _read_env_file(path: Path) -> Mapping[str, str | None]:
+    """The variables of a `.env` file; none when there is no such file.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        return dotenv_values(path, encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read ({error}); it must be text in UTF-8") from error
 
 
 def _unknown_variables(environment: Iterable[str]) -> Iterator[str]:

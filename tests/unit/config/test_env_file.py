@@ -49,6 +49,12 @@ def test_a_slip_of_the_pen_in_it_is_told() -> None:
         load_settings()
 
 
+def test_one_that_is_no_text_is_told() -> None:
+    Path(".env").write_bytes(b"KAMERTON_ASSISTANT=\xff\xfe\n")
+    with pytest.raises(ConfigurationError, match=r"\.env cannot be read"):
+        load_settings()
+
+
 def test_a_secret_in_it_is_shown_nowhere() -> None:
     write("KAMERTON_ACCOUNTS__OPENAI__API_KEY=sk-secret\n")
     settings = load_settings()
