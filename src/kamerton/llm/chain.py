@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import Counter
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,9 +13,9 @@ import anyio
 from kamerton.domain.errors import ConfigurationError, EngineError, VendorError
 from kamerton.domain.language_model import GenerationEnded, LanguageModel, ModelEvent, ModelRequest, TextDelta
 from kamerton.llm.model_errors import model_error
-from kamerton.vendors.breaker import BreakerSettings, ServiceBreaker
-from kamerton.vendors.health import FirstResultTimes
+from kamerton.vendors.breaker import BreakerSettings
 from kamerton.vendors.hedge import CLOSE_S, Contestant, Won, first_result
+from kamerton.vendors.link import FirstResultLink
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +35,8 @@ class ModelChainSettings:
     """The next one is never asked earlier than this for being slow."""
 
 
-class ModelLink:
-    """One model of a chain and how it fares, for all calls.
+class ModelLink(FirstResultLink):
+    """One model of a chain.
 
     Args:
         name: as in the settings.
@@ -49,50 +48,8 @@ class ModelLink:
     def __init__(
         self, name: str, model: LanguageModel, breaker: BreakerSettings | None = None, patience_s: float = 2.5
     ) -> None:
-        self._patience_s = patience_s
-        self.name = name
+        super().__init__(name, "model", breaker, patience_s)
         self.model = model
-        self.breaker = ServiceBreaker(breaker)
-        self.times = FirstResultTimes()
-        """To the first token."""
-        self.counts: Counter[str] = Counter()
-        """`requests`, `answers`, `overtaken` by another model, and `failures:FAULT`."""
-
-    def failed(self, error: EngineError, waited_s: float, *, begun: bool = False) -> None:
-        """A request failed, or its deadline passed; with `begun` its answer had begun."""
-        fault = error.fault if isinstance(error, VendorError) else None
-        if fault == "timeout" and not begun:
-            self.times.record(waited_s)
-        self.counts[f"failures:{fault or 'broken'}"] += 1
-        asked_s = error.retry_after_s if isinstance(error, VendorError) else None
-        rests = self.breaker.failed(anyio.current_time(), str(error), fault, asked_s)
-        log.warning("a language model failed", extra={"model": self.name, "reason": str(error), "rests": rests})
-
-    def overtaken(self, waited_s: float) -> None:
-        """Another model was faster."""
-        self.times.record(waited_s)
-        self.counts["overtaken"] += 1
-        self.breaker.given_up()
-
-    def given_up(self, waited_s: float) -> None:
-        """Nobody waits for it any more."""
-        if waited_s < self._patience_s:
-            self.breaker.given_up()
-        else:
-            self.failed(VendorError(f"it gave nothing for {waited_s:.1f} s, then it was given up", "timeout"), waited_s)
-
-    def served(self) -> None:
-        """It gave an answer to its end."""
-        self.counts["answers"] += 1
-        self.breaker.succeeded()
-
-    def left(self, silent_s: float) -> None:
-        """An answer that had begun was listened to no further, after so long a silence of the model."""
-        if silent_s < self._patience_s:
-            self.served()
-        else:
-            silence = VendorError(f"it fell silent for {silent_s:.1f} s in its answer", "timeout")
-            self.failed(silence, silent_s, begun=True)
 
 
 class ModelChain:
