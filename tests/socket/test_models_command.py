@@ -97,6 +97,9 @@ def test_a_model_that_a_process_has_open_is_not_removed(hub: FileHub, data_dir: 
 def test_ctrl_c_keeps_what_came(hub: FileHub, data_dir: Path) -> None:
     hub.faults = [HubFault("stall", after=2_000_000)]
     program = (
+        # What is started in the background of a script, as these tests may be, ignores Ctrl-C; a command at a terminal
+        # does not.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from kamerton.models.catalogue import *; import sys\n"
         f"CATALOGUE['tiny'] = CatalogueModel('tiny', 'onnx', 'owner/tiny', 'v1', "
         f"(ModelFile('model.onnx', {len(WEIGHTS)}, {TINY.files[0].digest!r}),), ('ru',), 'MIT', 'tests', '')\n"
