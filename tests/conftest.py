@@ -12,11 +12,34 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
+from grpc_rest import grpc_at_rest
 
-@pytest.fixture
+LATE_S = 0.05
+"""gRPC's thread hands over what it has within a few milliseconds."""
+
+
+@pytest.fixture(scope="module")
 def anyio_backend() -> object:
     """Plain asyncio; simulated calls override it with the virtual loop."""
     return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def one_loop(anyio_backend: object) -> AsyncIterator[None]:
+    """All tests of a module share an event loop; before it closes, what is late may still come."""
+    yield
+    await asyncio.sleep(LATE_S)
+
+
+@pytest.fixture
+async def grpc_settles(one_loop: None) -> AsyncIterator[None]:
+    """Modules that speak gRPC over sockets use it: after each test gRPC has nothing left to do, and the loop stays.
+
+    gRPC has one queue of events in a process. What comes late for a loop that was closed meanwhile is raised in
+    whichever loop reads the queue then, and fails a test that has nothing to do with it.
+    """
+    yield
+    await grpc_at_rest()
 
 
 @pytest.fixture(autouse=True)

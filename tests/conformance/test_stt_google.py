@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 import pytest
-from google_speech import WORDS, grpc_at_rest, recogniser
+from google_speech import WORDS, recogniser
 
 from kamerton.domain.audio import PHONE, WIDEBAND
 from kamerton.domain.recognition import SpeechToText
 from kamerton.stt.google.wire_double import SpeechScript, serve_google_speech, spoken
 from kamerton.testing.stt_conformance import ConnectedSttConformance, SttUnderTest, UtteranceEndingConformance
 
-pytestmark = pytest.mark.socket
+pytestmark = [pytest.mark.socket, pytest.mark.usefixtures("grpc_settles")]
 
 FIRST: Final = "раз два три"
 SECOND: Final = "четыре пять"
@@ -40,4 +40,3 @@ class TestGoogleSpeech(ConnectedSttConformance, UtteranceEndingConformance):
                 ),
                 interrupt=lambda _: vendor.interrupt(),
             )
-        await grpc_at_rest()

@@ -14,7 +14,7 @@ from kamerton.domain.recognition import SpeechToText
 from kamerton.stt.yandex.wire_double import SpeechKitScript, serve_speechkit, spoken
 from kamerton.testing.stt_conformance import ConnectedSttConformance, SttUnderTest, UtteranceEndingConformance
 
-pytestmark = pytest.mark.socket
+pytestmark = [pytest.mark.socket, pytest.mark.usefixtures("grpc_settles")]
 
 FIRST: Final = "раз два три"
 SECOND: Final = "четыре пять"

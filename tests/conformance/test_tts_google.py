@@ -13,7 +13,7 @@ from kamerton.domain.synthesis import KeepsWarm, TextToSpeech
 from kamerton.testing.tts_conformance import TextToSpeechConformance, nothing_left_over
 from kamerton.tts.voices.google.wire_double import VoiceScript, serve_google_voice
 
-pytestmark = pytest.mark.socket
+pytestmark = [pytest.mark.socket, pytest.mark.usefixtures("grpc_settles")]
 
 
 class GoogleVoiceConformance(TextToSpeechConformance):

@@ -19,7 +19,7 @@ from kamerton.tts.voices.yandex.wire_double_script import SpeechKitScript
 from kamerton.vendors.accounts.yandex import YandexAccount
 from kamerton.vendors.engine import EngineContext
 
-pytestmark = pytest.mark.socket
+pytestmark = [pytest.mark.socket, pytest.mark.usefixtures("grpc_settles")]
 
 ACCOUNT = YandexAccount(SecretStr("AQVN-test-key"))
 

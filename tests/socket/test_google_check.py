@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from google_keys import private_key, service_account
-from google_speech import WORDS, at, framed, grpc_at_rest
+from google_speech import WORDS, at, framed
 from pydantic import SecretStr
 from rude_servers import rude_server
 
@@ -22,16 +21,10 @@ from kamerton.vendors.check import Check
 from kamerton.vendors.engine import EngineContext
 from kamerton.vendors.registry import RECOGNIZERS, accounts, engines_in
 
-pytestmark = [pytest.mark.anyio, pytest.mark.socket]
+pytestmark = [pytest.mark.anyio, pytest.mark.socket, pytest.mark.usefixtures("grpc_settles")]
 
 ACCOUNT = GoogleAccount(credentials_json=SecretStr(service_account()))
 CONTEXT = EngineContext("uk", Path("unused"), (ACCOUNT,))
-
-
-@pytest.fixture(autouse=True)
-async def nothing_under_way() -> AsyncIterator[None]:
-    yield
-    await grpc_at_rest()
 
 
 async def check(vendor: GoogleSpeechDouble, context: EngineContext = CONTEXT, **changes: object) -> Check:

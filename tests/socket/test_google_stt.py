@@ -14,7 +14,7 @@ from pathlib import Path
 import anyio
 import pytest
 from certificates import self_signed
-from google_speech import TOKEN, WORDS, FixedTokens, at, framed, grpc_at_rest, recogniser
+from google_speech import TOKEN, WORDS, FixedTokens, at, framed, recogniser
 from rude_servers import Rudeness, rude_server
 
 from kamerton.domain.audio import PHONE
@@ -42,17 +42,11 @@ from kamerton.vendors.google.credentials import GoogleCredentials
 from kamerton.vendors.rpc.channels import read_roots
 from kamerton.vendors.usage import Usage
 
-pytestmark = [pytest.mark.anyio, pytest.mark.socket]
+pytestmark = [pytest.mark.anyio, pytest.mark.socket, pytest.mark.usefixtures("grpc_settles")]
 
 TEXT = "сто двести три"
 HINT = RecognitionHint("uk", ("сто двести",))
 PER_DAY = "Quota exceeded for quota metric 'Audio seconds' and limit 'Audio seconds per day' of service"
-
-
-@pytest.fixture(autouse=True)
-async def nothing_under_way() -> AsyncIterator[None]:
-    yield
-    await grpc_at_rest()
 
 
 def say(stream: SttStream, turn: int = 1, text: str = TEXT, *, silence_ms: int = 300) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import anyio
 import pytest
 from google_keys import service_account
-from google_voice import grpc_at_rest
 from pydantic import SecretStr
 
 from kamerton.domain.audio import PHONE
@@ -20,13 +18,7 @@ from kamerton.vendors.accounts.google import GoogleAccount
 from kamerton.vendors.check import Check
 from kamerton.vendors.engine import EngineContext
 
-pytestmark = [pytest.mark.socket, pytest.mark.anyio]
-
-
-@pytest.fixture(autouse=True)
-async def nothing_under_way() -> AsyncIterator[None]:
-    yield
-    await grpc_at_rest()
+pytestmark = [pytest.mark.socket, pytest.mark.anyio, pytest.mark.usefixtures("grpc_settles")]
 
 
 def context(language: str = "uk") -> EngineContext:

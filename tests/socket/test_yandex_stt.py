@@ -30,7 +30,7 @@ from kamerton.stt.yandex.wire_double import SpeechKitDouble, SpeechKitScript, Tr
 from kamerton.vendors.accounts.yandex import YandexAccount
 from kamerton.vendors.yandex.wire_double import IamScript, serve_iam
 
-pytestmark = [pytest.mark.socket, pytest.mark.anyio]
+pytestmark = [pytest.mark.socket, pytest.mark.anyio, pytest.mark.usefixtures("grpc_settles")]
 
 
 def say(stream: Any, text: str = "раз два три", turn: int = 1) -> None:

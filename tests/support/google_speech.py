@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -21,13 +20,12 @@ from kamerton.stt.google.options import GoogleSttOptions
 from kamerton.stt.google.recognizer import GoogleSpeechToText
 from kamerton.stt.google.wire_double import GoogleSpeechDouble, Request, Response, StreamError
 from kamerton.vendors.google.credentials import GoogleCredentials
-from kamerton.vendors.google.tokens import Token
+from kamerton.vendors.kept_token import AccessToken
 from kamerton.vendors.rpc.failures import Service
 from kamerton.vendors.usage import UsageMeter
 
 WORDS: Final = ("раз", "два", "три", "четыре", "пять", "шесть", "семь", "восемь", "сто", "двести", "нет")
 TOKEN: Final = "ya29.do-not-show-me"
-_OF_GRPC: Final = ("_handle_status_once_received", "_schedule_rpc_coro", "_handle_exceptions")
 
 
 @dataclass
@@ -38,9 +36,9 @@ class FixedTokens:
     given: int = 0
     life_s: float = 3600.0
 
-    async def token(self) -> Token:
+    async def token(self) -> AccessToken:
         self.given += 1
-        return Token(self.values[min(self.given, len(self.values)) - 1], self.life_s)
+        return AccessToken(self.values[min(self.given, len(self.values)) - 1], self.life_s)
 
     async def project(self) -> str:
         return "project-1"
@@ -74,13 +72,6 @@ def framed(pcm: bytes, audio_format: AudioFormat = PHONE) -> list[AudioFrame]:
     size = audio_format.frame_bytes
     pcm += bytes(-len(pcm) % size)
     return [AudioFrame(pcm[start : start + size], audio_format, start // 2) for start in range(0, len(pcm), size)]
-
-
-async def grpc_at_rest() -> None:
-    """gRPC's own tasks, of client and server, which wait for the end of requests that were left, have ended."""
-    tasks = {task for task in asyncio.all_tasks() if any(name in repr(task) for name in _OF_GRPC)}
-    if tasks:
-        await asyncio.wait(tasks, timeout=5)
 
 
 class MemoryLines:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -22,7 +21,7 @@ from kamerton.vendors.google.credentials import GoogleCredentials
 from kamerton.vendors.usage import Usage
 
 TEXT: Final = "Добрый день! Вас приветствует страховая компания. Сколько лошадиных сил у вашей машины?"
-__all__ = ["TEXT", "TOKEN", "Bill", "FixedTokens", "Stage", "grpc_at_rest", "stage", "words_of"]
+__all__ = ["TEXT", "TOKEN", "Bill", "FixedTokens", "Stage", "stage", "words_of"]
 
 
 @dataclass
@@ -65,14 +64,6 @@ class Stage:
         return chunks, None
 
 
-async def grpc_at_rest() -> None:
-    """gRPC's own tasks of requests that were left, at both ends, have ended."""
-    requests = ("_handle_status_once_received", "_handle_exceptions")
-    tasks = {task for task in asyncio.all_tasks() if any(name in repr(task) for name in requests)}
-    if tasks:
-        await asyncio.wait(tasks, timeout=5)
-
-
 def words_of(chunks: Sequence[SpeechChunk]) -> str:
     """The text of chunks."""
     return " ".join(chunk.text for chunk in chunks if chunk.text)
@@ -102,4 +93,3 @@ async def stage(
                 await voice.aclose()
                 with anyio.fail_after(5):
                     await vendor.until(lambda: vendor.under_way == 0)
-    await grpc_at_rest()

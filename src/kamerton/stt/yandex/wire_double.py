@@ -119,6 +119,10 @@ class SpeechKitDouble:
         """Do it; the session ends when this returns."""
         if trouble.kind == "refuse":
             raise EndedWith(trouble.status, trouble.details, trouble)
+        if trouble.kind == "garbage":
+            # A session that ended at once could make gRPC lose what it sent, in a race with the client's next message.
+            while await self._next(requests, broken) is not None:
+                pass
         if trouble.kind in ("hang", "deaf"):
             while trouble.kind == "hang" and await self._next(requests, broken) is not None:
                 pass

@@ -31,6 +31,8 @@ from kamerton.vendors.usage import Usage, UsageMeter
 _log = logging.getLogger(__name__)
 
 _LONGEST_S: Final = 600.0
+_MOST_UNSEEN: Final = 3
+"""gRPC loses a refusal now and then, not three times in a row for nothing."""
 
 
 class GoogleVoice:
@@ -53,6 +55,8 @@ class GoogleVoice:
         self._listing = anyio.Lock()
         self._failures: dict[str, VendorError] = {}
         self._not_streamed: set[tuple[str, int]] = set()
+        self._unseen: Counter[tuple[str, int]] = Counter()
+        """Streams in a row that ended before any audio, why is not known."""
         self._counts: Counter[str] = Counter()
         self._rings = anyio.Event()
         self._scope: anyio.CancelScope | None = None
@@ -193,6 +197,7 @@ class GoogleVoice:
                             begun = True
                             yield chunk
                     self._counts["streamed"] += 1
+                    self._unseen.pop((voice.name, order.rate_hz), None)
                     return
                 except VendorError as error:
                     if begun or not _goes_whole(error):
@@ -202,10 +207,16 @@ class GoogleVoice:
                     _log.warning("a sentence is asked for whole", extra={"reason": str(error)})
             whole = await self._whole(unit, order, pause)
             self._counts["whole"] += 1
-            if refused is not None and refused.fault == "rejected":
-                self._not_streamed.add((voice.name, order.rate_hz))
+            if refused is not None:
+                self._note_refusal(refused, (voice.name, order.rate_hz))
             for chunk in whole:
                 yield chunk
+
+    def _note_refusal(self, refused: VendorError, asked: tuple[str, int]) -> None:
+        """A sentence was had whole whose stream was refused: this voice is not streamed any more when that is why."""
+        self._unseen[asked] += isinstance(refused, EndedUnseenError)
+        if refused.fault == "rejected" or self._unseen[asked] >= _MOST_UNSEEN:
+            self._not_streamed.add(asked)
 
     async def _take_place(self, exits: AsyncExitStack) -> None:
         limit_s = self._options.queue_s

@@ -198,7 +198,10 @@ class _Service:
         async with _Asked(self._double, "stream", context) as asked:
             await asked.admit()
             opening = await self._next(requests, asked)
-            if opening is None or "streaming_config" not in opening:
+            if opening is None:
+                asked.seen.ended = "cancelled"  # so gRPC tells of a client that left before it said anything
+                return
+            if "streaming_config" not in opening:
                 await asked.refuse("INVALID_ARGUMENT", "The first message must be a streaming_config.")
             await self._configure(opening.streaming_config, asked)
             while (request := await self._next(requests, asked)) is not None:

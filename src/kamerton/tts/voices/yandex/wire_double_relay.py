@@ -16,6 +16,8 @@ SpoilKind = Literal["reset", "half_close", "garbage", "slow", "hang"]
 
 _AT_ONCE: Final = 65_536
 _DRIP_S: Final = 0.02
+_READ_S: Final = 0.1
+"""An end takes with it what the client has not read yet; so long it has for what was passed on before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,8 @@ async def _spoiled(server: SocketStream, client: SocketStream, spoil: Spoil | No
 
 
 async def _spoil(spoil: Spoil, rest: bytes, server: SocketStream, client: SocketStream) -> None:
+    if spoil.after and spoil.kind in ("reset", "half_close"):
+        await anyio.sleep(_READ_S)
     match spoil.kind:
         case "reset":
             raw = client.extra(SocketAttribute.raw_socket)
