@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -11,10 +9,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from certificates import server_tls
 from elevenlabs_stage import TEXT, Stage, context_for, stage
 
 from kamerton.domain.audio import PHONE
@@ -177,42 +172,15 @@ async def test_draining_ends_speeches_and_closes_everything(websocket: bool) -> 
         assert "closed" in str(error)
 
 
-def self_signed(folder: Path) -> tuple[ssl.SSLContext, Path]:
-    """A server's TLS with a certificate of its own for 127.0.0.1, and the file to trust it by."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stand-in")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    certificate_file, key_file = folder / "certificate.pem", folder / "key.pem"
-    certificate_file.write_bytes(certificate.public_bytes(pem))
-    unlocked = serialization.NoEncryption()
-    key_file.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, unlocked))
-    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    server.load_cert_chain(certificate_file, key_file)
-    return server, certificate_file
-
-
 async def test_a_certificate_that_nobody_vouches_for_is_refused_and_one_that_is_trusted_works(tmp_path: Path) -> None:
-    server_tls, trusted = self_signed(tmp_path)
-    async with stage(server_tls=server_tls) as at:
+    tls, trusted = server_tls(tmp_path)
+    async with stage(server_tls=tls) as at:
         _, error = await at.until_failure()
         assert isinstance(error, VendorError)
         assert error.fault == "connection"
         assert "TLS" in str(error)
         assert at.vendor.seen.contexts == []
-    async with stage(server_tls=server_tls, client_tls=ssl.create_default_context(cafile=trusted)) as at:
+    async with stage(server_tls=tls, client_tls=ssl.create_default_context(cafile=trusted)) as at:
         assert await at.say() == TEXT
         assert at.voice.figures["over_websocket"] == 1
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import anyio
 import pytest
-from embedding_services import KEY, VENDORS, Meter, Vendor, self_signed
+from certificates import server_tls
+from embedding_services import KEY, VENDORS, Meter, Vendor
 
 from kamerton.domain.errors import ConfigurationError, VendorError
 from kamerton.embeddings.wire_double import ScriptedReply
@@ -158,7 +159,7 @@ def test_nobody_listens(vendor: Vendor, tmp_path: Path) -> None:
 
 
 def test_tls_that_is_not_trusted_is_refused_and_a_named_authority_is_trusted(vendor: Vendor, tmp_path: Path) -> None:
-    context, pem = self_signed(tmp_path)
+    context, pem = server_tls(tmp_path)
     with vendor.double(tls=context) as double:
         stranger = vendor.embedder(double.url, tmp_path / "a")
         error = failure(stranger.query)

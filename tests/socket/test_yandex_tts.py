@@ -18,7 +18,7 @@ from kamerton.tts.voices.yandex.wire_double_relay import Spoil
 from kamerton.tts.voices.yandex.wire_double_script import SpeechKitScript, Trouble
 from kamerton.vendors.accounts.yandex import YandexAccount
 
-pytestmark = [pytest.mark.socket, pytest.mark.anyio]
+pytestmark = [pytest.mark.socket, pytest.mark.anyio, pytest.mark.usefixtures("grpc_settles")]
 
 LONG = " ".join([TEXT] * 3)
 REFUSALS: list[tuple[Trouble, Fault]] = [

@@ -21,7 +21,7 @@ from kamerton.tts.voices.yandex.wire_double_script import SpeechKitScript, Troub
 from kamerton.vendors.accounts.yandex import YandexAccount
 from kamerton.vendors.check import Check
 
-pytestmark = [pytest.mark.socket, pytest.mark.anyio]
+pytestmark = [pytest.mark.socket, pytest.mark.anyio, pytest.mark.usefixtures("grpc_settles")]
 
 
 async def looked_at(script: SpeechKitScript, *, key: str = KEY, bill: Bill | None = None, **options: Any) -> Check:

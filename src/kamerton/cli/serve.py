@@ -70,7 +70,7 @@ async def _serve(settings: Settings, stand_ins: bool, ready_json: bool) -> None:
 
 
 def _watch(settings: Settings, engine: Engine) -> ServiceWatch:
-    return ServiceWatch(settings, engine_context(settings, engine.assistant.language, progress_line))
+    return ServiceWatch(settings, engine_context(settings, engine.assistant.language, progress_line, engine.usage))
 
 
 async def _end_at_once(signals: AsyncIterator[signal.Signals], draining: anyio.CancelScope) -> None:

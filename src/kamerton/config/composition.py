@@ -72,6 +72,8 @@ class Engine:
     """Runs one call."""
     recognizer: Callable[[], RecognizerState]
     """How the recogniser fares now, and the calls that it can carry."""
+    usage: UsageMeter
+    """Counts what is used of services."""
 
 
 @asynccontextmanager
@@ -132,7 +134,9 @@ async def open_engine(
         tasks.start_soon(watch.watch_loop)
         stack.enter_context(_tuned_interpreter())
         stack.enter_context(watch.gc_watched())
-        yield Engine(assistant, services, metrics, watch, _Conductor(services, voice, ledger).conduct, recognizer)
+        yield Engine(
+            assistant, services, metrics, watch, _Conductor(services, voice, ledger).conduct, recognizer, ledger
+        )
 
 
 def _services(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from kamerton.domain.synthesis import TextToSpeech
 from kamerton.vendors.check import Check
 from kamerton.vendors.engine import EngineContext, EngineType
 from kamerton.vendors.registry import EMBEDDINGS, MODELS, RECOGNIZERS, VOICES, engines_in
+
+log = logging.getLogger(__name__)
 
 DEADLINE_S: Final = 10.0
 """Of one service: a check may be several requests."""
@@ -135,7 +138,8 @@ async def _trouble(service: Service, part: Any, language: str) -> str:
     except KamertonError as error:
         return str(error)
     except Exception as error:
-        return f"its adapter broke: {type(error).__name__}: {error}"
+        log.exception("a service's adapter broke", extra={"part": service.part, "service": service.engine.name})
+        return f"its adapter broke ({type(error).__name__}: {error}); look at the log"
     return ""
 
 

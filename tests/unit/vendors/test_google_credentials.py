@@ -14,7 +14,7 @@ from kamerton.testing.virtual_loop import VirtualLoop
 from kamerton.vendors.accounts.google import GoogleAccount
 from kamerton.vendors.google.credentials import GoogleCredentials, open_credentials, secret_of
 from kamerton.vendors.google.keys import ServiceAccountKey, UserLogin, find_key
-from kamerton.vendors.google.tokens import Token
+from kamerton.vendors.kept_token import AccessToken
 
 SPEECH = "speech.googleapis.com"
 jwt: Any = untyped_jwt
@@ -34,12 +34,12 @@ class Tokens:
         self.takes_s = takes_s
         self.failure: VendorError | None = None
 
-    async def token(self) -> Token:
+    async def token(self) -> AccessToken:
         await anyio.sleep(self.takes_s)
         if self.failure is not None:
             raise self.failure
         self.given += 1
-        return Token(f"token-{self.given}", self.life_s)
+        return AccessToken(f"token-{self.given}", self.life_s)
 
     async def project(self) -> str:
         return ""

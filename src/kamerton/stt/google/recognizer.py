@@ -15,6 +15,7 @@ from kamerton.stt.google.lines import Lines
 from kamerton.stt.google.models import ModelChoice, Setup
 from kamerton.stt.google.options import CODES, GoogleSttOptions
 from kamerton.stt.google.streamer import GoogleSTTStreamer
+from kamerton.stt.running import running
 from kamerton.vendors.usage import Uncounted, Usage, UsageMeter
 
 _RATES_HZ: Final = (8000, 48000)
@@ -106,19 +107,8 @@ class GoogleSpeechToText:
         if not lowest <= audio_format.rate_hz <= highest:
             raise ConfigurationError(f"Google Speech takes audio of 8 to 48 kHz, not {audio_format.rate_hz} Hz")
         stream = GoogleSTTStreamer(self._options, audio_format, self._language, self._choice, self._lines, self._usage)
-        failure: Exception | None = None
-        async with anyio.create_task_group() as group:
-            group.start_soon(stream.run)
-            try:
-                yield stream
-            except Exception as error:
-                # Kept out of the group, which would wrap it.
-                failure = error
-            finally:
-                stream.close()
-                group.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
+        async with running(stream):
+            yield stream
 
     async def aclose(self) -> None:
         """Close the connections. Safe to call twice."""

@@ -6,11 +6,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-import anyio
-
 from kamerton.domain.audio import AudioFormat
 from kamerton.domain.errors import ConfigurationError
 from kamerton.domain.recognition import SttCapabilities, SttStream
+from kamerton.stt.running import running
 from kamerton.stt.yandex.options import CODES, YandexSttOptions
 from kamerton.stt.yandex.streamer import YandexSTTStreamer
 from kamerton.vendors.rpc.channels import Channels
@@ -78,19 +77,8 @@ class YandexSpeechToText:
         stream = YandexSTTStreamer(
             self._options, audio_format, self._language_code, self._channels, self._credentials, self._usage
         )
-        failure: Exception | None = None
-        async with anyio.create_task_group() as group:
-            group.start_soon(stream.run)
-            try:
-                yield stream
-            except Exception as error:
-                # Kept out of the group, which would wrap it.
-                failure = error
-            finally:
-                stream.close()
-                group.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
+        async with running(stream):
+            yield stream
 
     async def aclose(self) -> None:
         """Close the connections. Safe to call twice."""

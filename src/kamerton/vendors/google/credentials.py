@@ -3,49 +3,30 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 import anyio
 import anyio.to_thread
 
-from kamerton.domain.errors import ConfigurationError, VendorError
+from kamerton.domain.errors import ConfigurationError
 from kamerton.vendors.accounts.google import GoogleAccount
 from kamerton.vendors.google.keys import Key, ServiceAccountKey, UserLogin, find_key
-from kamerton.vendors.google.tokens import METADATA_HOST, Exchange, MetadataServer, SelfSigned, TokenSource
+from kamerton.vendors.google.tokens import METADATA_HOST, Exchange, GoogleTokenSource, MetadataServer, SelfSigned
+from kamerton.vendors.kept_token import KeptToken, Renewal
 
 log = logging.getLogger(__name__)
 
-_RENEW_AT: Final = 0.75
-"""Share of a token's life after which it is renewed while it is still good."""
-_LAST_S: Final = 30.0
-"""A token that has less than this to live is not used any more."""
-_AGAIN_AFTER_S: Final = 30.0
-"""After a renewal that failed the old token is used so long before the next one is tried."""
-_JUST_RENEWED_S: Final = 10.0
-"""A token that is refused so soon after it came is not what is wrong."""
+_RENEWAL: Final = Renewal(after_s=lambda life_s: 0.75 * life_s, last_s=30.0, again_s=30.0)
 
 Metadata = tuple[tuple[str, str], ...]
-
-
-@dataclass(slots=True)
-class _Held:
-    """A token in use. Instants are of the loop's clock."""
-
-    value: str = field(repr=False)
-    since_s: float
-    renew_s: float
-    dies_s: float
 
 
 class GoogleCredentials:
     """Makes requests' authorization. Belongs to one event loop; waiting is safe to cancel.
 
-    Of requests that come together one fetches the token, the others wait for it; while the old token is good nobody
-    waits longer than for the one renewal. Make it with `open_credentials`.
+    Make it with `open_credentials`.
 
     Args:
         source: of tokens; closed with it.
@@ -53,13 +34,11 @@ class GoogleCredentials:
         charges: whether requests name the project that pays, as a person's login has to.
     """
 
-    def __init__(self, source: TokenSource, project: str, *, charges: bool = False) -> None:
+    def __init__(self, source: GoogleTokenSource, project: str, *, charges: bool = False) -> None:
         self._source = source
         self._project = project
         self._charges = charges
-        self._held: _Held | None = None
-        self._lock = anyio.Lock()
-        self._failure: VendorError | None = None
+        self._token = KeptToken(source, _RENEWAL)
 
     def __repr__(self) -> str:
         return f"GoogleCredentials({type(self._source).__name__})"
@@ -84,8 +63,7 @@ class GoogleCredentials:
             VendorError: no token could be got.
             ConfigurationError: the key cannot sign, or the project is not known.
         """
-        held = await self._current()
-        authorization = ("authorization", f"Bearer {held.value}")
+        authorization = ("authorization", f"Bearer {await self._token.current()}")
         return (authorization, ("x-goog-user-project", await self.project())) if self._charges else (authorization,)
 
     async def refused(self, used: Metadata) -> bool:
@@ -95,49 +73,11 @@ class GoogleCredentials:
             VendorError: there may be others, but they could not be got.
             ConfigurationError: as of `metadata`.
         """
-        held = self._held
-        if held is not None and secret_of(used) != held.value:
-            return True
-        if held is not None and anyio.current_time() < held.since_s + _JUST_RENEWED_S:
-            return False
-        return (await self._renewed(held)).value != secret_of(used)
+        return await self._token.another(secret_of(used))
 
     async def aclose(self) -> None:
         """Free the connection to where tokens come from."""
-        await self._source.aclose()
-
-    async def _current(self) -> _Held:
-        held, now_s = self._held, anyio.current_time()
-        if held is None or now_s >= held.dies_s:
-            return await self._renewed(held)
-        if now_s < held.renew_s or self._lock.statistics().locked:
-            return held
-        try:
-            return await self._renewed(held)
-        except VendorError as error:
-            held.renew_s = now_s + _AGAIN_AFTER_S
-            log.warning("an access token could not be renewed; the old one is used", extra={"reason": str(error)})
-            return held
-
-    async def _renewed(self, old: _Held | None) -> _Held:
-        """A newer token than this one; a failure is shared by all who waited for the same attempt."""
-        known = self._failure
-        async with self._lock:
-            if self._held is not None and self._held is not old:
-                return self._held
-            if self._failure is not None and self._failure is not known:
-                failure = self._failure
-                raise VendorError(str(failure), failure.fault, retry_after_s=failure.retry_after_s)
-            try:
-                token = await self._source.token()
-            except VendorError as error:
-                self._failure = error
-                raise
-            now_s = anyio.current_time()
-            dies_s = now_s + max(token.life_s - _LAST_S, token.life_s / 2)
-            renew_s = math.inf if math.isinf(token.life_s) else now_s + token.life_s * _RENEW_AT
-            self._held = _Held(token.value, now_s, min(renew_s, dies_s), dies_s)
-            return self._held
+        await self._token.aclose()
 
 
 async def open_credentials(
@@ -161,7 +101,7 @@ async def open_credentials(
     return GoogleCredentials(_source(key, account, service, variables), project, charges=isinstance(key, UserLogin))
 
 
-def _source(key: Key | None, account: GoogleAccount, service: str, variables: Mapping[str, str]) -> TokenSource:
+def _source(key: Key | None, account: GoogleAccount, service: str, variables: Mapping[str, str]) -> GoogleTokenSource:
     if key is None:
         host = variables.get("GCE_METADATA_HOST") or METADATA_HOST
         return MetadataServer(host, timeout_s=account.token_timeout_s)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ import anyio.to_thread
 from kamerton.domain.errors import ConfigurationError, Fault, VendorError
 from kamerton.domain.foreign_text import LONGEST_REMARK, shown_line
 from kamerton.vendors.google.keys import TOKEN_URL, ServiceAccountKey, UserLogin
+from kamerton.vendors.kept_token import AccessToken, TokenSource
 
 if TYPE_CHECKING:
     import httpx2
@@ -32,32 +32,11 @@ _GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _FAULTS: Final[Mapping[int, Fault]] = {400: "unauthorised", 401: "unauthorised", 403: "unauthorised"}
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """An access token and how long it lives from now on."""
-
-    value: str = field(repr=False)
-    life_s: float
-
-
-class TokenSource(Protocol):
-    """Gives tokens. Belongs to one event loop; waiting is safe to cancel."""
-
-    async def token(self) -> Token:
-        """A new token.
-
-        Raises:
-            VendorError: it was not given.
-            ConfigurationError: the key cannot sign.
-        """
-        ...
+class GoogleTokenSource(TokenSource, Protocol):
+    """Gives tokens, and knows whose they are. Belongs to one event loop; waiting is safe to cancel."""
 
     async def project(self) -> str:
         """The project that the credentials belong to; empty when they name none."""
-        ...
-
-    async def aclose(self) -> None:
-        """Free its connection."""
         ...
 
 
@@ -73,10 +52,10 @@ class SelfSigned:
         self._key = key
         self._audience = audience
 
-    async def token(self) -> Token:
+    async def token(self) -> AccessToken:
         """Sign one, in a thread."""
         claims = {"sub": self._key.email, "aud": self._audience}
-        return Token(await anyio.to_thread.run_sync(_signed, self._key, claims), _JWT_LIFE_S - _JWT_BACKDATED_S)
+        return AccessToken(await anyio.to_thread.run_sync(_signed, self._key, claims), _JWT_LIFE_S - _JWT_BACKDATED_S)
 
     async def project(self) -> str:
         """As the key says."""
@@ -104,7 +83,7 @@ class Exchange:
         self._key = key
         self._http = _Requests(f"Google's tokens at {address.netloc}", timeout_s)
 
-    async def token(self) -> Token:
+    async def token(self) -> AccessToken:
         """Ask for one."""
         key = self._key
         if isinstance(key, UserLogin):
@@ -146,7 +125,7 @@ class MetadataServer:
         )
         self._project = ""
 
-    async def token(self) -> Token:
+    async def token(self) -> AccessToken:
         """Ask for one."""
         url = f"{self._url}/instance/service-accounts/default/token"
         return self._http.token(await self._http.asked("GET", url, who="this machine; give it a service account"))
@@ -221,7 +200,7 @@ class _Requests:
             raise self._refused(response.status_code, response.headers, shown_line(body, LONGEST_REMARK), who)
         return body
 
-    def token(self, body: str) -> Token:
+    def token(self, body: str) -> AccessToken:
         """The token in an answer."""
         token = _token_in(body)
         if token is None:
@@ -251,7 +230,7 @@ class _Requests:
         return VendorError(f"{self._where} {what}", fault, retry_after_s=retry_after_s)
 
 
-def _token_in(body: str) -> Token | None:
+def _token_in(body: str) -> AccessToken | None:
     try:
         fields: Any = json.loads(body)
         value, life_s = fields["access_token"], float(fields.get("expires_in") or _LONGEST_LIFE_S)
@@ -259,7 +238,7 @@ def _token_in(body: str) -> Token | None:
         return None
     if not isinstance(value, str) or not value or not value.isascii() or not value.isprintable():
         return None
-    return Token(value, min(max(life_s, _SHORTEST_LIFE_S), _LONGEST_LIFE_S))
+    return AccessToken(value, min(max(life_s, _SHORTEST_LIFE_S), _LONGEST_LIFE_S))
 
 
 async def _body(response: httpx2.Response) -> str:

@@ -9,17 +9,18 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import anyio
 import anyio.to_thread
 
-from kamerton.domain.errors import ConfigurationError, VendorError
+from kamerton.domain.errors import ConfigurationError
 from kamerton.vendors.accounts.yandex import YandexAccount
+from kamerton.vendors.kept_token import AccessToken, KeptToken, Renewal, TokenSource
 from kamerton.vendors.secrets import read_secret
-from kamerton.vendors.yandex.iam import IamExchange, IamToken, ServiceAccountKey
+from kamerton.vendors.yandex.iam import IamExchange, ServiceAccountKey
 
 log = logging.getLogger(__name__)
 
@@ -27,26 +28,9 @@ IAM_TIMEOUT_S: Final = 5.0
 """Bound on an exchange of the key for a token."""
 RENEW_AFTER_S: Final = 3600.0
 """A token is renewed when it is so old, as Yandex advises; it lives for twelve hours."""
-_LAST_S: Final = 60.0
-"""A token that has less than this to live is not used any more."""
-_AGAIN_AFTER_S: Final = 60.0
-"""After a renewal that failed the old token is used so long before the next one is tried."""
-_JUST_RENEWED_S: Final = 10.0
-"""A token that is refused so soon after it came is not what is wrong."""
+_RENEWAL: Final = Renewal(after_s=lambda life_s: min(RENEW_AFTER_S, life_s / 2), last_s=60.0, again_s=60.0)
 
 Metadata = tuple[tuple[str, str], ...]
-
-
-class _Source(Protocol):
-    """Where the secret comes from."""
-
-    async def token(self) -> IamToken:
-        """The secret as it is now."""
-        ...
-
-    async def aclose(self) -> None:
-        """Free what it holds."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,38 +40,24 @@ class _SecretFile:
     file: Path
     what: str
 
-    async def token(self) -> IamToken:
+    async def token(self) -> AccessToken:
         secret = await anyio.to_thread.run_sync(read_secret, None, self.file, self.what)
-        return IamToken(_sendable(secret or "", self.what), math.inf)
+        return AccessToken(_sendable(secret or "", self.what), math.inf)
 
     async def aclose(self) -> None:
         """Nothing to free."""
 
 
-@dataclass(slots=True)
-class _Held:
-    """A secret in use. Instants are of the loop's clock."""
-
-    value: str = field(repr=False)
-    since_s: float
-    renew_s: float
-    dies_s: float
-
-
 class YandexCredentials:
     """Makes requests' authorization. Belongs to one event loop; waiting is safe to cancel.
 
-    Of requests that come together one fetches the token, the others wait for it; while the old token is good they do
-    not even wait. Make it with `open_credentials`.
+    Make it with `open_credentials`.
     """
 
-    def __init__(self, scheme: str, folder: str, secret: str | None, source: _Source | None) -> None:
+    def __init__(self, scheme: str, folder: str, secret: str | None, source: TokenSource | None) -> None:
         self._scheme = scheme
         self._folder = folder
-        self._source = source
-        self._held = None if secret is None else _Held(secret, -math.inf, math.inf, math.inf)
-        self._lock = anyio.Lock()
-        self._failure: VendorError | None = None
+        self._secret = KeptToken(source, _RENEWAL, secret)
 
     def __repr__(self) -> str:
         return f"YandexCredentials({self._scheme})"
@@ -104,8 +74,7 @@ class YandexCredentials:
             VendorError: no token could be got.
             ConfigurationError: the file of the secret cannot be read.
         """
-        held = await self._current()
-        authorization = ("authorization", f"{self._scheme} {held.value}")
+        authorization = ("authorization", f"{self._scheme} {await self._secret.current()}")
         return (authorization, ("x-folder-id", self._folder)) if self._folder else (authorization,)
 
     async def headers(self) -> dict[str, str]:
@@ -119,52 +88,11 @@ class YandexCredentials:
             VendorError: there may be others, but they could not be got.
             ConfigurationError: as of `metadata`.
         """
-        sent = dict(used).get("authorization", "")
-        held = self._held
-        if held is not None and sent != f"{self._scheme} {held.value}":
-            return True
-        if self._source is None or (held is not None and anyio.current_time() < held.since_s + _JUST_RENEWED_S):
-            return False
-        return sent != f"{self._scheme} {(await self._renewed(held)).value}"
+        return await self._secret.another(dict(used).get("authorization", "").removeprefix(f"{self._scheme} "))
 
     async def aclose(self) -> None:
         """Free the connection to IAM."""
-        if self._source is not None:
-            await self._source.aclose()
-
-    async def _current(self) -> _Held:
-        held, now_s = self._held, anyio.current_time()
-        if held is None or now_s >= held.dies_s:
-            return await self._renewed(held)
-        if now_s < held.renew_s or self._lock.statistics().locked:
-            return held
-        try:
-            return await self._renewed(held)
-        except VendorError as error:
-            held.renew_s = now_s + _AGAIN_AFTER_S
-            log.warning("an IAM token could not be renewed; the old one is used", extra={"reason": str(error)})
-            return held
-
-    async def _renewed(self, old: _Held | None) -> _Held:
-        """A newer secret than this one; a failure is shared by all who waited for the same attempt."""
-        known = self._failure
-        async with self._lock:
-            if self._held is not None and self._held is not old:
-                return self._held
-            if self._failure is not None and self._failure is not known:
-                failure = self._failure
-                raise VendorError(str(failure), failure.fault, retry_after_s=failure.retry_after_s)
-            assert self._source is not None, "a fixed secret never dies"
-            try:
-                token = await self._source.token()
-            except VendorError as error:
-                self._failure = error
-                raise
-            held = _held(token, anyio.current_time())
-            if old is not None and old.value == held.value:
-                held.since_s = old.since_s
-            self._held = held
-            return held
+        await self._secret.aclose()
 
 
 async def open_credentials(account: YandexAccount, *, iam_timeout_s: float = IAM_TIMEOUT_S) -> YandexCredentials:
@@ -198,13 +126,6 @@ def _sendable(secret: str, what: str) -> str:
     if not secret.isascii() or not secret.isprintable() or " " in secret:
         raise ConfigurationError(f"{what} has characters that no key has; copy it anew, without line breaks")
     return secret
-
-
-def _held(token: IamToken, now_s: float) -> _Held:
-    if token.life_s == math.inf:
-        return _Held(token.value, now_s, math.inf, math.inf)
-    renew_s = now_s + min(RENEW_AFTER_S, token.life_s / 2)
-    return _Held(token.value, now_s, renew_s, now_s + max(token.life_s - _LAST_S, token.life_s / 2))
 
 
 def secrets_of(metadata: Sequence[tuple[str, str]]) -> str:

@@ -19,6 +19,7 @@ import anyio.to_thread
 
 from kamerton.domain.errors import ConfigurationError, Fault, VendorError
 from kamerton.domain.foreign_text import LONGEST_REMARK, shown_line
+from kamerton.vendors.kept_token import AccessToken
 
 if TYPE_CHECKING:
     import httpx2
@@ -35,14 +36,6 @@ _JWT_BACKDATED: Final = timedelta(seconds=30)
 _LONGEST_ANSWER: Final = 65_536
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 _FAULTS: Final[Mapping[int, Fault]] = {400: "unauthorised", 401: "unauthorised", 403: "unauthorised"}
-
-
-@dataclass(frozen=True, slots=True)
-class IamToken:
-    """A token and how long it lives from now on."""
-
-    value: str = field(repr=False)
-    life_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +105,7 @@ class IamExchange:
         self._timeout_s = timeout_s
         self._client: httpx2.AsyncClient | None = None
 
-    async def token(self) -> IamToken:
+    async def token(self) -> AccessToken:
         """A new token.
 
         Raises:
@@ -147,13 +140,13 @@ class IamExchange:
             await self._client.aclose()
             self._client = None
 
-    def _read(self, body: str) -> IamToken:
+    def _read(self, body: str) -> AccessToken:
         try:
             fields = json.loads(body)
             value, expires = fields["iamToken"], fields.get("expiresAt")
             if not isinstance(value, str) or not value or not value.isascii():
                 raise ValueError
-            return IamToken(value, _life_s(expires))
+            return AccessToken(value, _life_s(expires))
         except (ValueError, TypeError, KeyError, AttributeError):
             raise self._failed("answered with something that is no token; try again later", "broken") from None
 
