@@ -128,7 +128,8 @@ async def test_delays_are_the_scripted_ones() -> None:
         assert record.first_token_at_s is not None
         assert record.ended_at_s is not None
         assert record.first_token_at_s - record.received_at_s >= 0.079
-        assert record.ended_at_s - record.first_token_at_s >= 0.01 * (record.completion_tokens - 1) - 0.001
+        # Each token has its instant: when the first one is late, the others do not wait for it.
+        assert record.ended_at_s - record.received_at_s >= 0.079 + 0.01 * (record.completion_tokens - 1)
 
 
 @pytest.mark.parametrize("words", ["пауза", "медленно", "замри", "без конца"])
